@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -17,10 +18,12 @@ _MIB = 1 << 20
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` when the block ends without an error.
 
-    A killed process leaves at most the temporary file, which the next writer of the same path overwrites.
+    Writers in several processes do not meet: the temporary name carries the process id. What a killed process leaves
+    is removed by the next writer of the same path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
+    _remove_partials_of_dead_writers(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
         _flush_to_disk(temporary)
@@ -57,7 +60,7 @@ def sha256_of(path: Path) -> str:
 
 
 def slide_digest(path: Path) -> str:
-    """Twelve digits that change when a slide is replaced: its size, first and last MiB (slides are too large to hash)."""
+    """Twelve digits that change when a slide is replaced; of its size, first and last MiB, as slides are large."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(_MIB)
@@ -69,3 +72,20 @@ def slide_digest(path: Path) -> str:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _remove_partials_of_dead_writers(path: Path) -> None:
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        pid = partial.name.split(".")[-2]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            partial.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -71,7 +71,10 @@ class SlideFeatures:
 class FeatureStore(Protocol):
     """The features of a cohort, one slide at a time."""
 
-    dim: int
+    @property
+    def dim(self) -> int:
+        """Length of a feature vector."""
+        ...
 
     @property
     def slide_ids(self) -> Sequence[str]:
@@ -164,9 +167,15 @@ class Neighbours:
 
 @runtime_checkable
 class Index(Protocol):
-    """Codes to nearest rows, fast."""
+    """Codes to nearest rows, fast.
+
+    Attributes:
+        accepts: the kind of codes that it takes.
+        distance_unit: what its distances are, for people: `1 - cosine`, `squared Euclidean`, `Hamming, bits`.
+    """
 
     accepts: CodeKind
+    distance_unit: str
 
     def train(self, sample: Codes) -> None:
         """Fit what has to be fitted (rotation, quantiser, centroids) on a sample of the database."""
@@ -186,6 +195,10 @@ class Index(Protocol):
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the index became when it was fitted, for the manifest; JSON-serialisable."""
         ...
 
     def __len__(self) -> int: ...

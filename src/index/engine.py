@@ -1,0 +1,190 @@
+"""The engine: mosaic, code, index and ranking, joined. Every published method is an instance with other parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from src.errors import ConfigError, IncompatibleParts, IndexMismatch, SlideError
+from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
+from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
+from src.index.training_sample import TrainingSample
+from src.index.widening import neighbours_for
+from src.interfaces import Code, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures
+
+
+class RetrievalEngine:
+    """Builds a database and ranks it for a query.
+
+    Args:
+        name: of the engine, as its YAML is named.
+        mosaic: which patches stand for a slide.
+        code: what is stored of a patch, and what is searched for.
+        index: where codes are found.
+        ranking: how hits become an order.
+        training_sample: the patches that the index is fitted on.
+
+    Raises:
+        IncompatibleParts: the code gives another kind than the index takes.
+    """
+
+    def __init__(
+        self, name: str, mosaic: Mosaic, code: Code, index: Index, ranking: Ranker, training_sample: TrainingSample
+    ) -> None:
+        _check_kinds(code, index)
+        self.name = name
+        self.mosaic = mosaic
+        self.code = code
+        self.index = index
+        self.ranking = ranking
+        self.training_sample = training_sample
+        self.rows = EMPTY_ROWS
+        self._table: RowsTable | None = None
+        self._feature_dim = 0
+        self._code_dim = 0
+
+    def build(self, database: FeatureStore, on_slide: Callable[[str], None] | None = None) -> None:
+        """Fit the index on a sample, then add the slides one by one; one slide is in memory at a time.
+
+        Args:
+            database: the features of the cohort.
+            on_slide: called with each slide_id once it is added, for a progress bar.
+
+        Raises:
+            ConfigError: an engine that holds a database already, or a database without patches.
+        """
+        if len(self.index):
+            raise ConfigError(
+                f"engine {self.name}: holds {len(self.index)} rows already, expected none; use a new engine"
+            )
+        self.index.train(self.code.encode(self.training_sample.draw(database)))
+        slides = []
+        for slide_id in database.slide_ids:
+            slides.append(self._add(database.load(slide_id), database.patient_of(slide_id)))
+            if on_slide is not None:
+                on_slide(slide_id)
+        self._feature_dim = database.dim
+        self._set_table(RowsTable.of(slides))
+
+    def search(self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None = None) -> Ranking:
+        """The `k` best answers among the rows that are not excluded; fewer when there are fewer.
+
+        Raises:
+            ConfigError: `k` below 1, a mask of another length, or an engine without a database.
+            IndexMismatch: features of another dimension than the database.
+            SlideError: a query without patches.
+        """
+        self._check_query(query, k, is_excluded)
+        if is_excluded is not None and is_excluded.all():
+            return Ranking(query.slide_id, ())
+        codes = self.code.encode_query(query.features[self.mosaic.select(query)])
+        neighbours = neighbours_for(self.ranking, self.index, self.rows, codes, k, is_excluded)
+        return self.ranking.rank(query.slide_id, neighbours, self.rows, k)
+
+    def save(self, folder: Path, provenance: Provenance | None = None) -> None:
+        """Write the index folder, whole or not at all.
+
+        Args:
+            folder: where it goes; an index that is there is replaced.
+            provenance: what shaped the features, for the manifest.
+
+        Raises:
+            ConfigError: an engine without a database.
+        """
+        if self._table is None:
+            raise ConfigError(f"engine {self.name}: nothing to save in {folder}, build it first")
+        write_folder(folder, self.index, self._table, self._entries() | asdict(provenance or Provenance()))
+
+    def load(self, folder: Path, expected: Provenance | None = None) -> None:
+        """Read an index folder after checking it.
+
+        Args:
+            folder: what `save` wrote.
+            expected: the encoder that queries will come from; not compared when None.
+
+        Raises:
+            IndexMismatch: a damaged folder, or one that was built with other parts or another encoder.
+        """
+        opened = open_folder(folder)
+        opened.expect(**self._parts())
+        if expected is not None:
+            opened.expect(encoder=expected.encoder, encoder_digest=expected.encoder_digest)
+        self._load_index(opened)
+        self._feature_dim = opened.manifest["feature_dim"]
+        self._code_dim = opened.manifest["dim"]
+        self._set_table(opened.table)
+
+    def patch_size_of(self, slide_id: str) -> tuple[int, int]:
+        """Width and height of the indexed patches of a slide, level-0 pixels."""
+        if self._table is None or slide_id not in self.rows.slide_ids:
+            raise ConfigError(f"engine {self.name}: {slide_id} is not in its database")
+        width, height = self._table.patch_sizes[self.rows.slide_ids.index(slide_id)].tolist()
+        return width, height
+
+    def _add(self, slide: SlideFeatures, patient_id: str) -> IndexedSlide:
+        kept = self.mosaic.select(slide)
+        codes = self.code.encode(slide.features[kept])
+        self.index.add(codes)
+        self._code_dim = codes.n_bits or codes.values.shape[1]
+        return IndexedSlide(slide.slide_id, patient_id, slide.coords[kept], slide.patch_size_level0)
+
+    def _set_table(self, table: RowsTable) -> None:
+        self._table = table
+        self.rows = table.rows
+
+    def _check_query(self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None) -> None:
+        if self._table is None:
+            raise ConfigError(f"engine {self.name}: no database yet, build or load one before searching")
+        if k < 1:
+            raise ConfigError(f"engine {self.name}: k is {k}, expected at least 1")
+        if is_excluded is not None and len(is_excluded) != len(self.rows):
+            raise ConfigError(
+                f"engine {self.name}: the exclusion mask has {len(is_excluded)} rows, the database has {len(self.rows)}"
+            )
+        if len(query.features) == 0:
+            raise SlideError(f"{query.slide_id}: no patches to search with; check its tissue and its size")
+        if query.features.shape[1] != self._feature_dim:
+            raise IndexMismatch(
+                f"{query.slide_id}: features have {query.features.shape[1]} columns, the index was built with "
+                f"{self._feature_dim}; use the encoder it was built with, or rebuild it with build_index.py"
+            )
+
+    def _load_index(self, opened: OpenedFolder) -> None:
+        self.index.load(opened.index_path)
+        if len(self.index) != len(opened.table.rows):
+            raise mismatch(opened.folder, f"the index has {len(self.index)} rows, its table {len(opened.table.rows)}")
+        opened.expect(index_settings=self.index.describe())
+
+    def _entries(self) -> dict[str, Any]:
+        return {
+            "engine": self.name,
+            **self._parts(),
+            "index_settings": self.index.describe(),
+            "dim": self._code_dim,
+            "feature_dim": self._feature_dim,
+        }
+
+    def _parts(self) -> dict[str, str]:
+        parts = {"mosaic": self.mosaic, "code": self.code, "index": self.index}
+        return {name: _type_name(part) for name, part in parts.items()} | {"code_kind": self.code.kind}
+
+
+def _check_kinds(code: Code, index: Index) -> None:
+    if code.kind != index.accepts:
+        raise IncompatibleParts(
+            f"index {_name(index)} takes {index.accepts} codes, code {_name(code)} gives {code.kind} ones; "
+            f"choose a code= that gives {index.accepts} codes or an index= that takes {code.kind} ones"
+        )
+
+
+def _name(part: object) -> str:
+    return type(part).__module__.rpartition(".")[2]
+
+
+def _type_name(part: object) -> str:
+    return f"{type(part).__module__}.{type(part).__qualname__}"

@@ -1,0 +1,72 @@
+"""What every index checks of the codes that come in, and how it states the neighbours that go out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faiss
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, Shaped
+
+from src.errors import ConfigError, IncompatibleParts, IndexMismatch
+from src.interfaces import CodeKind, Codes, Neighbours
+
+
+def checked(codes: Codes, accepts: CodeKind, dim: int | None, index: str) -> Shaped[np.ndarray, "row column"]:
+    """The values of `codes`, contiguous, after checking that `index` can take them.
+
+    Args:
+        codes: what is about to be trained on, added or searched for.
+        accepts: the kind of codes that the index takes.
+        dim: columns that the index has, or None when it has none yet.
+        index: name of the index, for the message.
+
+    Raises:
+        IncompatibleParts: codes of the other kind.
+        IndexMismatch: another number of columns than the index has.
+        ConfigError: no codes, or values that are not finite.
+    """
+    if codes.kind != accepts:
+        raise IncompatibleParts(
+            f"index {index} takes {accepts} codes, got {codes.kind} ones; choose another code= or index="
+        )
+    if len(codes) == 0:
+        raise ConfigError(f"index {index}: got no codes, expected at least one; check that the slides have patches")
+    if dim is not None and codes.values.shape[1] != dim:
+        raise IndexMismatch(
+            f"index {index}: codes have {codes.values.shape[1]} columns, the index has {dim}; "
+            "use the encoder it was built with, or rebuild it with build_index.py"
+        )
+    n_bad = int(np.sum(~np.isfinite(codes.values).all(axis=1)))
+    if n_bad:
+        raise ConfigError(
+            f"index {index}: {n_bad} of {len(codes)} codes hold NaN or infinity; extract their features again"
+        )
+    return np.ascontiguousarray(codes.values)
+
+
+def check_search(k: int, n_rows: int, excluded: Bool[np.ndarray, " row"] | None, index: str) -> None:
+    """Check the other arguments of a search.
+
+    Raises:
+        ConfigError: an empty index, `k` below 1, or a mask of another length than the index.
+    """
+    if n_rows == 0:
+        raise ConfigError(f"index {index} is empty; build it with build_index.py or load one before searching")
+    if k < 1:
+        raise ConfigError(f"index {index}: k is {k}, expected at least 1")
+    if excluded is not None and len(excluded) != n_rows:
+        raise ConfigError(f"index {index}: the exclusion mask has {len(excluded)} rows, the index has {n_rows}")
+
+
+def sorted_neighbours(distances: Float32[np.ndarray, "query k"], rows: Int64[np.ndarray, "query k"]) -> Neighbours:
+    """Neighbours as faiss states them, with inf for the missing, nearest first, ties by row."""
+    distances = np.where(rows < 0, np.float32(np.inf), distances)
+    order = np.lexsort((rows, distances), axis=1)
+    return Neighbours(np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1))
+
+
+def selector(n_rows: int, excluded: Bool[np.ndarray, " row"] | None) -> Any:
+    """The rows that may be answered, as faiss filters by them inside a search."""
+    allowed = np.ones(n_rows, dtype=bool) if excluded is None else ~excluded
+    return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))

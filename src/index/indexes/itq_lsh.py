@@ -1,0 +1,106 @@
+"""Learned hashing: iterative quantisation (ITQ) to `n_bits` signs, then exact Hamming search.
+
+Source: HERE's index comparison (`generate_faiss_index_v2.py`): the faiss factory string `ITQ{n_bits},LSH` as binariser,
+and IndexBinaryFlat. Differs from it: both are kept in one .npz file, because a pickle runs code when it is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from src.data.files import written_whole
+from src.errors import ConfigError
+from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
+from src.interfaces import CodeKind, Codes, Neighbours
+
+_log = logging.getLogger(__name__)
+
+
+class ItqLsh:
+    """Hamming distance between learned signs; equal distances go to the smaller row.
+
+    Args:
+        n_bits: signs per vector, 32, 64 or 128 in HERE; a multiple of 8, at most the dimension of the vectors. Fewer
+            training vectors than bits lower it, with a warning.
+    """
+
+    accepts: CodeKind = "float"
+    distance_unit = "Hamming, bits"
+
+    def __init__(self, n_bits: int) -> None:
+        if n_bits < 8 or n_bits % 8:
+            raise ConfigError(f"index itq_lsh: n_bits is {n_bits}, expected a multiple of 8 such as 32, 64 or 128")
+        self.n_bits = n_bits
+        self._binariser: Any = None
+        self._faiss: Any = None
+
+    def train(self, sample: Codes) -> None:
+        """Fit the rotation.
+
+        Raises:
+            ConfigError: more bits than dimensions, or fewer than 8 vectors to train on.
+        """
+        vectors = checked(sample, self.accepts, None, "itq_lsh")
+        n_bits = _fitted_n_bits(self.n_bits, *vectors.shape)
+        self._binariser = faiss.index_factory(vectors.shape[1], f"ITQ{n_bits},LSH")
+        self._binariser.train(vectors)
+        self._faiss = faiss.IndexBinaryFlat(n_bits)
+
+    def add(self, codes: Codes) -> None:
+        """Append codes, as signs.
+
+        Raises:
+            HistoseekError: codes of the wrong kind or size, or not finite, or an index that is not trained.
+        """
+        signs = self._signs(codes)
+        self._faiss.add(signs)
+
+    def search(self, queries: Codes, k: int, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
+        """The `k` nearest rows of each query by Hamming distance, min(k, allowed rows) of them."""
+        check_search(k, len(self), excluded, "itq_lsh")
+        parameters = faiss.SearchParameters(sel=selector(len(self), excluded))
+        distances, rows = self._faiss.search(self._signs(queries), k, params=parameters)
+        return sorted_neighbours(distances.astype(np.float32), rows)
+
+    def save(self, path: Path) -> None:
+        """Write the binariser and the signs to one .npz file."""
+        binariser, signs = faiss.serialize_index(self._binariser), faiss.serialize_index_binary(self._faiss)
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, binariser=binariser, signs=signs)
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote; the caller has checked where the file comes from."""
+        with np.load(path, allow_pickle=False) as parts:
+            self._binariser = faiss.deserialize_index(parts["binariser"])
+            self._faiss = faiss.deserialize_index_binary(parts["signs"])
+
+    def describe(self) -> dict[str, Any]:
+        """What the index is after fitting, for the manifest."""
+        return {"n_bits": self._faiss.d}
+
+    def __len__(self) -> int:
+        return 0 if self._faiss is None else int(self._faiss.ntotal)
+
+    def _signs(self, codes: Codes) -> UInt8[np.ndarray, "row byte"]:
+        if self._binariser is None:
+            raise ConfigError("index itq_lsh is not trained; train or load it before adding codes")
+        signs: np.ndarray = self._binariser.sa_encode(checked(codes, self.accepts, self._binariser.d, "itq_lsh"))
+        return signs
+
+
+def _fitted_n_bits(n_bits: int, n_vectors: int, dim: int) -> int:
+    if n_bits > dim:
+        raise ConfigError(f"index itq_lsh: n_bits is {n_bits}, expected at most the {dim} dimensions of the codes")
+    # The rotation starts from as many principal components as there are bits.
+    fitted = min(n_bits, n_vectors // 8 * 8)
+    if fitted == 0:
+        raise ConfigError(f"index itq_lsh: {n_vectors} training vectors, expected at least 8; use index=flat")
+    if fitted < n_bits:
+        _log.warning("index itq_lsh: n_bits lowered from %d to %d for %d training vectors", n_bits, fitted, n_vectors)
+    return fitted

@@ -1,0 +1,80 @@
+"""Hits of one or many query codes, merged: each row once, at its nearest, in the order that rankers start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from src.interfaces import Hit, Neighbours, Rows
+
+
+@dataclass(frozen=True)
+class MergedHits:
+    """Rows found, nearest first; ties by slide_id, then x, y, so that the order of the database does not matter.
+
+    Attributes:
+        rows: rows of the index, each once.
+        slides: position of each row's slide in `Rows.slide_ids`.
+        distances: distance to the nearest query code.
+    """
+
+    rows: Int64[np.ndarray, " hit"]
+    slides: Int64[np.ndarray, " hit"]
+    distances: Float32[np.ndarray, " hit"]
+
+    def take(self, places: Int64[np.ndarray, " kept"]) -> MergedHits:
+        """The hits at these places, in their order."""
+        return MergedHits(self.rows[places], self.slides[places], self.distances[places])
+
+    def first(self, n: int) -> MergedHits:
+        """The `n` nearest."""
+        return self.take(np.arange(min(n, len(self))))
+
+    def nearest_of_each_slide(self) -> MergedHits:
+        """The first hit of each slide, order kept."""
+        _, first = np.unique(self.slides, return_index=True)
+        return self.take(np.sort(first))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def merged(neighbours: Neighbours, rows: Rows) -> MergedHits:
+    """Each row found by any query code, once."""
+    found, distances = nearest_of_rows(neighbours)
+    slides = rows.slide_of_row[found]
+    x, y = rows.xy[found].T
+    order = np.lexsort((y, x, _alphabetical(slides, rows.slide_ids), distances))
+    return MergedHits(found[order], slides[order], distances[order])
+
+
+def nearest_of_rows(neighbours: Neighbours) -> tuple[Int64[np.ndarray, " hit"], Float32[np.ndarray, " hit"]]:
+    """The rows found, ascending, and the distance of each to its nearest query code."""
+    is_found = neighbours.rows >= 0
+    rows, position = np.unique(neighbours.rows[is_found], return_inverse=True)
+    nearest = np.full(len(rows), np.inf, dtype=np.float32)
+    np.minimum.at(nearest, position, neighbours.distances[is_found])
+    return rows, nearest
+
+
+def as_hits(
+    hits: MergedHits,
+    scores: Int64[np.ndarray, " hit"] | Float32[np.ndarray, " hit"] | Float64[np.ndarray, " hit"],
+    rows: Rows,
+) -> tuple[Hit, ...]:
+    """Each merged hit with its score, as the public value."""
+    return tuple(
+        Hit(rows.slide_ids[slide], rows.patient_ids[slide], x, y, distance, score)
+        for slide, (x, y), distance, score in zip(
+            hits.slides.tolist(), rows.xy[hits.rows].tolist(), hits.distances.tolist(), map(float, scores), strict=True
+        )
+    )
+
+
+def _alphabetical(slides: Int64[np.ndarray, " hit"], slide_ids: tuple[str, ...]) -> Int64[np.ndarray, " hit"]:
+    present, position = np.unique(slides, return_inverse=True)
+    names = np.array([slide_ids[slide] for slide in present.tolist()], dtype=str)
+    _, place = np.unique(names, return_inverse=True)
+    return place[position]

@@ -1,0 +1,102 @@
+"""Where each row of an index comes from, a parquet table: row, slide_id, patient_id, x, y, patch_width, patch_height.
+
+Positions and sizes are level-0 pixels. Rows stand in the order of the index, slide after slide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Int64
+
+from src.data.files import written_whole
+from src.interfaces import Rows
+
+EMPTY_ROWS = Rows((), (), np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class IndexedSlide:
+    """What an index keeps of a slide beside its codes.
+
+    Attributes:
+        xy: top-left corner of each indexed patch, level-0 pixels.
+        patch_size_level0: width and height of a patch, level-0 pixels.
+    """
+
+    slide_id: str
+    patient_id: str
+    xy: Int64[np.ndarray, "patch 2"]
+    patch_size_level0: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RowsTable:
+    """The rows of an index, and how large the patches of each slide are.
+
+    Attributes:
+        patch_sizes: width and height of a patch of each slide, level-0 pixels.
+    """
+
+    rows: Rows
+    patch_sizes: Int64[np.ndarray, "slide 2"]
+
+    @staticmethod
+    def of(slides: Sequence[IndexedSlide]) -> RowsTable:
+        """The table of slides that were added in this order."""
+        counts = [len(slide.xy) for slide in slides]
+        rows = Rows(
+            tuple(slide.slide_id for slide in slides),
+            tuple(slide.patient_id for slide in slides),
+            np.repeat(np.arange(len(slides), dtype=np.int64), counts),
+            np.concatenate([slide.xy for slide in slides]),
+        )
+        return RowsTable(rows, np.array([slide.patch_size_level0 for slide in slides], dtype=np.int64))
+
+    def write(self, path: Path) -> None:
+        """Write the parquet file, whole or not at all."""
+        rows = self.rows
+        width, height = self.patch_sizes[rows.slide_of_row].T
+        table = pa.table(
+            {
+                "row": np.arange(len(rows)),
+                "slide_id": pa.DictionaryArray.from_arrays(rows.slide_of_row, pa.array(rows.slide_ids, pa.string())),
+                "patient_id": pa.DictionaryArray.from_arrays(
+                    rows.slide_of_row, pa.array(rows.patient_ids, pa.string())
+                ),
+                "x": rows.xy[:, 0],
+                "y": rows.xy[:, 1],
+                "patch_width": width,
+                "patch_height": height,
+            }
+        )
+        with written_whole(path) as temporary:
+            pq.write_table(table, temporary)
+
+    @staticmethod
+    def read(path: Path) -> RowsTable:
+        """Read what `write` wrote."""
+        table = pq.read_table(path, partitioning=None).unify_dictionaries()
+        slide = _dictionary_indices(table, "slide_id")
+        is_first = np.append(True, slide[1:] != slide[:-1])
+        first = table.take(np.flatnonzero(is_first))
+        rows = Rows(
+            tuple(first["slide_id"].to_pylist()),
+            tuple(first["patient_id"].to_pylist()),
+            np.cumsum(is_first) - 1,
+            _columns(table, "x", "y"),
+        )
+        return RowsTable(rows, _columns(first, "patch_width", "patch_height"))
+
+
+def _dictionary_indices(table: pa.Table, name: str) -> np.ndarray:
+    return np.asarray(table[name].combine_chunks().indices)
+
+
+def _columns(table: pa.Table, *names: str) -> Int64[np.ndarray, "row column"]:
+    return np.stack([table[name].to_numpy() for name in names], axis=1)

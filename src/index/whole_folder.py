@@ -1,0 +1,59 @@
+"""A folder that is written whole or not at all, by one writer at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def folder_written_whole(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder`; it replaces `folder` when the block ends without an error.
+
+    A second writer waits for the first, then replaces what that one wrote. What a killed writer leaves is removed by
+    the next one; if it was killed between the two renames, the former folder is put back first.
+    """
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.partial")
+    former = folder.with_name(f".{folder.name}.former")
+    with _locked(folder.with_name(f".{folder.name}.lock")):
+        _put_back(former, folder)
+        _remove(partial)
+        partial.mkdir()
+        try:
+            yield partial
+            _swap(partial, folder, former)
+        finally:
+            _remove(partial)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    # The operating system releases the lock of a killed process; the empty file stays, as removing it would let two in.
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _swap(partial: Path, folder: Path, former: Path) -> None:
+    if folder.exists():
+        folder.rename(former)
+    try:
+        partial.rename(folder)
+    finally:
+        _put_back(former, folder)
+
+
+def _put_back(former: Path, folder: Path) -> None:
+    if former.exists() and not folder.exists():
+        former.rename(folder)
+    _remove(former)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

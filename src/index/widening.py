@@ -1,0 +1,54 @@
+"""How many rows a search asks for: what the ranking counts, or more and more until its first `k` slides are certain."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool
+
+from src.index.rankers.merging import nearest_of_rows
+from src.interfaces import Codes, Index, Neighbours, Ranker, Rows
+
+_FACTOR = 4
+
+
+def neighbours_for(
+    ranking: Ranker, index: Index, rows: Rows, queries: Codes, k: int, is_excluded: Bool[np.ndarray, " row"] | None
+) -> Neighbours:
+    """The neighbours that `ranking` needs to name `k` slides.
+
+    An exhaustive ranking gets enough of them that no row which was not asked for can change its first `k` slides; on an
+    exact index its answer is therefore exact. It may take memory for every row and query code, 12 bytes each.
+
+    Args:
+        ranking: says how many rows it counts, and whether it is exhaustive.
+        index: what is searched.
+        rows: of the index.
+        queries: what is searched for.
+        k: slides wanted.
+        is_excluded: rows that are left out, not all of them.
+    """
+    n_allowed = len(rows) if is_excluded is None else int(np.sum(~is_excluded))
+    if not ranking.is_exhaustive:
+        return index.search(queries, min(ranking.n_neighbours, n_allowed), is_excluded)
+    n_slides = min(k, _n_allowed_slides(rows, is_excluded))
+    n_wanted = max(k, ranking.n_neighbours)
+    while n_wanted < n_allowed:
+        neighbours = index.search(queries, n_wanted, is_excluded)
+        if _n_certain_slides(neighbours, rows) >= n_slides:
+            return neighbours
+        n_wanted *= _FACTOR
+    return index.search(queries, n_allowed, is_excluded)
+
+
+def _n_allowed_slides(rows: Rows, is_excluded: Bool[np.ndarray, " row"] | None) -> int:
+    is_allowed = np.zeros(len(rows.slide_ids), dtype=bool)
+    is_allowed[rows.slide_of_row if is_excluded is None else rows.slide_of_row[~is_excluded]] = True
+    return int(is_allowed.sum())
+
+
+def _n_certain_slides(neighbours: Neighbours, rows: Rows) -> int:
+    # A row that a query code has not found lies beyond that code's last neighbour (inf once it has found all), so what
+    # lies before the nearest of these ends cannot be overtaken by a row that is still unseen.
+    end = neighbours.distances[:, -1].min()
+    found, distances = nearest_of_rows(neighbours)
+    return len(np.unique(rows.slide_of_row[found[distances < end]]))

@@ -1,0 +1,142 @@
+"""One contract for every YAML in conf/engine, found by globbing."""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig
+
+from src.index.engine import RetrievalEngine
+from src.index.indexes.flat import Flat
+from src.interfaces import Engine, Rows, SlideFeatures
+from tests.index.databases import MemoryStore, random_database, slide_of
+
+CONF = Path(__file__).parents[2] / "conf"
+DIM = 32
+PRIMARY = """
+hydra:
+  searchpath: ["file://{conf}"]
+defaults:
+  - patching: whole_image
+  - mosaic: all_patches
+  - code: l2
+  - index: flat
+  - ranking: nearest_patch
+  - engine: {engine}
+  - _self_
+seed: 0
+"""
+
+every_engine = pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "engine").glob("*.yaml")))
+several_databases = settings(deadline=None, max_examples=12)
+databases = {
+    "seed": st.integers(0, 10**6),
+    "n_patches": st.lists(st.integers(1, 12), min_size=3, max_size=9),
+    "k": st.integers(1, 12),
+}
+
+
+@cache
+def composed(name: str) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "primary.yaml").write_text(PRIMARY.format(conf=CONF, engine=name))
+        with initialize_config_dir(folder, version_base="1.3"):
+            return compose("primary")
+
+
+def make(name: str) -> RetrievalEngine:
+    engine: RetrievalEngine = instantiate(composed(name).engine, _convert_="all")
+    return engine
+
+
+def built(name: str, store: MemoryStore) -> RetrievalEngine:
+    engine = make(name)
+    engine.build(store)
+    return engine
+
+
+def query_of(seed: int) -> SlideFeatures:
+    return slide_of("query", np.random.default_rng(seed + 1).normal(size=(3, DIM)))
+
+
+def answers(
+    engine: Engine, query: SlideFeatures, k: int, is_excluded: np.ndarray | None = None
+) -> list[tuple[str, int]]:
+    return [(hit.slide_id, hit.x) for hit in engine.search(query, k, is_excluded)]
+
+
+def names_all_it_can(engine: RetrievalEngine) -> bool:
+    return isinstance(engine.index, Flat) and engine.ranking.is_exhaustive
+
+
+def n_slides(rows: Rows, is_excluded: np.ndarray) -> int:
+    return len(np.unique(rows.slide_of_row[~is_excluded]))
+
+
+@every_engine
+def test_engine_is_made_from_its_yaml(name: str) -> None:
+    engine = make(name)
+    assert isinstance(engine, Engine)
+    assert engine.name == name
+
+
+@every_engine
+@several_databases
+@given(**databases, excluded=st.integers(0, 8))
+def test_ranking_is_sorted_unique_allowed_and_long_enough(
+    name: str, seed: int, n_patches: list[int], k: int, excluded: int
+) -> None:
+    engine = built(name, random_database(seed, n_patches, DIM))
+    is_excluded = engine.rows.slide_of_row == excluded
+    hits = engine.search(query_of(seed), k, is_excluded).hits
+    n_allowed = n_slides(engine.rows, is_excluded)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert len({hit.slide_id for hit in hits}) == len(hits)
+    assert f"s{excluded:03d}" not in {hit.slide_id for hit in hits}
+    assert len(hits) <= min(k, n_allowed)
+    assert len(hits) == min(k, n_allowed) or not names_all_it_can(engine)
+
+
+@every_engine
+@several_databases
+@given(**databases)
+def test_saved_engine_answers_the_same(name: str, seed: int, n_patches: list[int], k: int) -> None:
+    engine, loaded = built(name, random_database(seed, n_patches, DIM)), make(name)
+    with tempfile.TemporaryDirectory() as folder:
+        engine.save(Path(folder) / "index")
+        loaded.load(Path(folder) / "index")
+    assert loaded.search(query_of(seed), k) == engine.search(query_of(seed), k)
+
+
+@every_engine
+@several_databases
+@given(**databases)
+def test_exact_engine_answers_the_same_whatever_the_order_of_its_database(
+    name: str, seed: int, n_patches: list[int], k: int
+) -> None:
+    if not names_all_it_can(make(name)):
+        pytest.skip("approximate: fitted to the order of its database")
+    slides = list(random_database(seed, n_patches, DIM).slides)
+    shuffled = [slides[i] for i in np.random.default_rng(seed).permutation(len(slides))]
+    query = query_of(seed)
+    assert answers(built(name, MemoryStore(shuffled)), query, k) == answers(built(name, MemoryStore(slides)), query, k)
+
+
+@every_engine
+@several_databases
+@given(**databases)
+def test_exact_engine_gives_ties_to_the_smaller_slide_id(name: str, seed: int, n_patches: list[int], k: int) -> None:
+    if not names_all_it_can(make(name)):
+        pytest.skip("approximate: which of equal patches is found is not defined")
+    patches = np.random.default_rng(seed).normal(size=(5, DIM))
+    ids = [f"s{i}" for i in np.random.default_rng(seed).permutation(len(n_patches))]
+    engine = built(name, MemoryStore([slide_of(slide_id, patches) for slide_id in ids]))
+    assert [slide_id for slide_id, _ in answers(engine, query_of(seed), k)] == sorted(ids)[:k]

@@ -1,0 +1,165 @@
+"""Finished runs in one table: best first, every number with its interval, and whether the others are really worse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from src.eval.statistics import holm, paired_permutation_test
+from src.eval.summary import CHANCE
+
+DONE = "ok"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of one run.
+
+    Attributes:
+        name: of the engine.
+        overrides: what the command line changed, as `key=value`.
+        status: `ok`, or anything else for a run without a result.
+        reason: why there is no result.
+        metrics: key -> summary, as metrics.json has them.
+        timing: name (with its unit at the end) -> value.
+        per_query: the table of single values, where it was saved.
+    """
+
+    name: str
+    overrides: Sequence[str] = ()
+    status: str = DONE
+    reason: str = ""
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    timing: Mapping[str, Any] = field(default_factory=dict)
+    per_query: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        if self.status == DONE and not self.metrics:
+            raise ValueError(f"run {self.name}: status is {DONE}, but there are no metrics")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has a result."""
+        return self.status == DONE
+
+    def value(self, key: str) -> float | None:
+        """One metric's value; None where the run has none."""
+        value = self.metrics.get(key, {}).get("value")
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Runs, best first by one metric; runs without a value come last, in the order given.
+
+    Attributes:
+        runs: sorted when the board is made.
+        metrics: keys of all metrics, in the order of the runs' own; chance is no metric.
+        sorted_by: key of the metric that orders the runs.
+        p_values: of each run against the best, Holm-corrected; None where it cannot be compared.
+    """
+
+    runs: tuple[Run, ...]
+    metrics: tuple[str, ...]
+    sorted_by: str
+    p_values: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, runs: Sequence[Run], sorted_by: str | None = None, seed: int = 0) -> Leaderboard:
+        """Sort the runs and compare them with the best.
+
+        Args:
+            runs: in any order.
+            sorted_by: key of a metric (`mAP@5`); the first metric of the first finished run if None.
+            seed: of the permutation tests.
+        """
+        metrics = tuple(dict.fromkeys(key for run in runs if run.is_done for key in run.metrics if key != CHANCE))
+        key = sorted_by or (metrics[0] if metrics else "")
+        ordered = tuple(sorted(runs, key=lambda run: _place(run, key)))
+        return cls(ordered, metrics, key, _against_best(ordered, key, seed))
+
+    def table(self) -> pd.DataFrame:
+        """Plain numbers, one row per run: a metric has columns `mAP@5`, `mAP@5_low`, `mAP@5_high`."""
+        return pd.DataFrame([_record(self, run, p) for run, p in zip(self.runs, self.p_values, strict=True)])
+
+    def best(self, key: str) -> float | None:
+        """The highest value of a metric among the runs."""
+        values = [value for run in self.runs if run.is_done and (value := run.value(key)) is not None]
+        return max(values, default=None)
+
+
+def read_run(folder: Path) -> Run:
+    """One run from its folder; a run whose status.json or metrics.json is missing did not end."""
+    status = _json(folder / "status.json")
+    document = _json(folder / "metrics.json")
+    is_done = status.get("status") == DONE and bool(document)
+    per_query = folder / "per_query.parquet"
+    return Run(
+        name=_engine_name(folder),
+        overrides=_yaml(folder / ".hydra" / "overrides.yaml") or [],
+        status=DONE if is_done else _status_without_result(status),
+        reason=status.get("reason", "") or ("" if is_done else "it has no metrics.json"),
+        metrics=document if is_done else {},
+        timing=_json(folder / "timing.json"),
+        per_query=pd.read_parquet(per_query) if is_done and per_query.exists() else None,
+    )
+
+
+def _status_without_result(status: Mapping[str, Any]) -> str:
+    named = str(status.get("status", "killed"))
+    return "failed" if named == DONE else named
+
+
+def _engine_name(folder: Path) -> str:
+    config = _yaml(folder / "config.yaml") or {}
+    return str((config.get("engine") or {}).get("name", folder.name))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def _yaml(path: Path) -> Any:
+    return OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else None
+
+
+def _place(run: Run, key: str) -> tuple[int, float]:
+    value = run.value(key)
+    return (2, 0.0) if not run.is_done else (1, 0.0) if value is None else (0, -value)
+
+
+def _against_best(runs: Sequence[Run], key: str, seed: int) -> tuple[float | None, ...]:
+    """Each run's p against the first, over the mean of all queries; None where they answer different queries."""
+    best = _values(runs[0], key) if runs else None
+    raw = {}
+    for place, run in enumerate(runs[1:], start=1):
+        other = _values(run, key)
+        if best is not None and other is not None and best.index.sort_values().equals(other.index.sort_values()):
+            b = other.loc[best.index]
+            patients = best["query_patient"].tolist()
+            raw[place] = paired_permutation_test(best[key].to_numpy(), b[key].to_numpy(), patients, seed=seed)
+    corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
+    return tuple(corrected.get(place) for place in range(len(runs)))
+
+
+def _values(run: Run, key: str) -> pd.DataFrame | None:
+    """The run's single values of one metric by query, where it has them."""
+    if run.per_query is None or key not in run.per_query:
+        return None
+    return run.per_query.set_index("query_id")
+
+
+def _record(board: Leaderboard, run: Run, p: float | None) -> dict[str, Any]:
+    record: dict[str, Any] = {"name": run.name, "overrides": " ".join(run.overrides), "status": run.status}
+    for key in (*board.metrics, CHANCE):
+        low, high = run.metrics.get(key, {}).get("ci95") or (None, None)
+        record |= {key: run.value(key), f"{key}_low": low, f"{key}_high": high}
+    n_queries = run.metrics.get(board.sorted_by, {}).get("n_queries")
+    timing = {name: value for name, value in run.timing.items() if isinstance(value, int | float)}
+    return record | {"p_against_best": p, "n_queries": n_queries} | timing | {"reason": run.reason}

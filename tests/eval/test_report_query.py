@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import PIL.Image
+import pytest
+
+from src.eval.report.query import MAX_PICTURED, QueryReport, write_query_report
+from tests.eval.report_data import HOSTILE, Page, assert_needs_nothing_beside_it, query_report
+
+
+def html_of(report: QueryReport, tmp_path: Path) -> str:
+    path = tmp_path / "report.html"
+    write_query_report(path, report)
+    return path.read_text(encoding="utf-8")
+
+
+def test_every_hit_is_on_the_page_in_order(tmp_path: Path) -> None:
+    report = query_report(n_hits=MAX_PICTURED + 20)
+    text = Page(html_of(report, tmp_path)).text
+    places = [text.index(hit.slide_id) for hit in report.hits]
+    assert places == sorted(places)
+
+
+def test_hit_has_three_pictures_that_decode(tmp_path: Path) -> None:
+    sources = Page(html_of(query_report(n_hits=2), tmp_path)).values("src")
+    assert len(sources) == 1 + 3 * 2
+    for source in sources:
+        picture = PIL.Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))
+        assert picture.size == (32, 32)
+
+
+def test_page_needs_nothing_beside_it(tmp_path: Path) -> None:
+    assert_needs_nothing_beside_it(html_of(query_report(n_hits=3, slide_id=HOSTILE), tmp_path))
+
+
+def test_hostile_names_are_shown_as_text(tmp_path: Path) -> None:
+    html = html_of(query_report(n_hits=3, slide_id=HOSTILE), tmp_path)
+    assert "<script" not in html
+    assert Page(html).text.count(f"{HOSTILE}-000") == 3
+
+
+def test_no_hits_is_said(tmp_path: Path) -> None:
+    page = Page(html_of(query_report(n_hits=0), tmp_path))
+    assert "Nothing was found" in page.text
+    assert len(page.of("img")) == 1
+
+
+def test_large_pictures_of_many_hits_stay_below_six_megabytes(tmp_path: Path) -> None:
+    small = query_report(n_hits=MAX_PICTURED + 50)
+    big = query_report(n_hits=1, side_px=700).hits[0]
+    hits = [replace(big, rank=hit.rank, slide_id=hit.slide_id) for hit in small.hits]
+    assert len(html_of(replace(small, hits=hits), tmp_path)) < 6e6
+
+
+def test_labels_that_agree_with_the_query_are_told_from_others(tmp_path: Path) -> None:
+    page = Page(html_of(query_report(n_hits=3), tmp_path))
+    assert (len(page.with_class("good")), len(page.with_class("bad"))) == (2, 1)
+    assert (page.text.count("lung ✓"), page.text.count("liver ✗")) == (2, 1)
+
+
+def test_bars_fall_with_the_score(tmp_path: Path) -> None:
+    styles = [bar["style"] for bar in Page(html_of(query_report(n_hits=3), tmp_path)).of("i")]
+    assert styles == ["width:100.0%", "width:53.0%", "width:6.0%"]
+
+
+def test_equal_scores_have_full_bars(tmp_path: Path) -> None:
+    report = query_report(n_hits=2)
+    same = replace(report, hits=[replace(hit, score=1.0) for hit in report.hits])
+    assert [bar["style"] for bar in Page(html_of(same, tmp_path)).of("i")] == ["width:100.0%"] * 2
+
+
+def test_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = html_of(query_report(n_hits=1), tmp_path)
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_query_report(tmp_path / "report.html", query_report(n_hits=2))
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == old

@@ -1,0 +1,138 @@
+"""Non-overlapping patches of the tissue, at one resolution for all slides.
+
+Source: CLAM (mahmoodlab/CLAM, commit 53e2409), `WholeSlideImage.process_contour`, with the contour rule `four_pt` and
+`use_padding`. CLAM steps in pixels of a pyramid level; here the step is in microns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import shapely
+from jaxtyping import Bool, Int64
+from shapely import Polygon
+
+from src.data.patching.patches import Patches
+from src.data.tissue import TissueSegmenter
+from src.errors import SlideError, UnreadableSlide
+from src.interfaces import Slide
+
+Coords = Int64[np.ndarray, "patch 2"]
+_NO_COORDS = np.empty((0, 2), np.int64)
+
+
+@dataclass(frozen=True)
+class TissueGrid:
+    """A grid over the slide, of which the patches on tissue are kept; x-major order.
+
+    Attributes:
+        patch_size_px: side of a patch, pixels at `mpp`.
+        mpp: microns per pixel of a patch; 0.5 is 20x.
+        max_upsampling: a slide may be this much coarser than `mpp`; its patches are then enlarged.
+        grid_origin: `slide` is one grid from the slide's corner, so that no two patches overlap; `contour` is CLAM's:
+            each piece of tissue has a grid of its own from the corner of its bounding box, and gives no patch when it
+            would give only one.
+        use_padding: patches may stick out of the slide on the right and below.
+    """
+
+    segmenter: TissueSegmenter
+    patch_size_px: int = 256
+    mpp: float = 0.5
+    max_upsampling: float = 2.0
+    grid_origin: Literal["slide", "contour"] = "slide"
+    use_padding: bool = True
+
+    def patches(self, slide: Slide) -> Patches:
+        """The patches of a slide; none when it has no tissue.
+
+        Raises:
+            SlideError: the slide is too coarse for `mpp`.
+            UnreadableSlide: it is smaller than one patch, or its overview cannot be decoded.
+        """
+        step = self._step(slide)
+        tissue = self.segmenter.segment(slide)
+        size = round(step)
+        choose = _one_grid if self.grid_origin == "slide" else _grid_per_contour
+        coords = choose(tissue.contours, (slide.width_px, slide.height_px), step)
+        if not self.use_padding:
+            coords = coords[(coords + size <= (slide.width_px, slide.height_px)).all(axis=1)]
+        return Patches(coords, (size, size), (self.patch_size_px,) * 2, self.mpp, tissue)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All parameters, the segmenter's included."""
+        return {"patcher": type(self).__name__, **asdict(self)}
+
+    def _step(self, slide: Slide) -> float:
+        """Exact side of a patch, level-0 pixels."""
+        if slide.mpp > self.mpp * self.max_upsampling:
+            raise SlideError(
+                f"{slide.slide_id}: {slide.mpp:g} um per pixel is over {self.max_upsampling:g} times coarser than the "
+                f"patches' {self.mpp:g}; raise mpp or max_upsampling of the patching"
+            )
+        step = self.patch_size_px * self.mpp / slide.mpp
+        if min(slide.width_px, slide.height_px) < round(step):
+            raise UnreadableSlide(
+                f"{slide.slide_id}: {slide.width_px} x {slide.height_px} px is smaller than one patch of "
+                f"{round(step)} px; use patching of regions, or smaller patches"
+            )
+        return step
+
+
+def is_on_tissue(coords: Coords, size: int, contour: Polygon) -> Bool[np.ndarray, " patch"]:
+    """CLAM's `four_pt` rule for patches of `size` level-0 pixels and one contour with its holes.
+
+    A patch is kept when any of four points halfway between its centre and its corners lies in or on the outline, and
+    its centre does not lie inside a hole.
+    """
+    outline, holes = Polygon(contour.exterior), [Polygon(ring) for ring in contour.interiors]
+    shapely.prepare([outline, *holes])
+    reach = int(size // 2 * 0.5)
+    centre = coords + size // 2
+    touches = [
+        shapely.intersects_xy(outline, *(centre + offset).T)
+        for offset in ((-reach, -reach), (-reach, reach), (reach, -reach), (reach, reach))
+    ]
+    in_hole = [shapely.contains_xy(hole, *(coords + size / 2).T) for hole in holes]
+    return np.asarray(np.any(touches, axis=0) & ~np.any([np.zeros(len(coords), bool), *in_hole], axis=0))
+
+
+def _one_grid(contours: tuple[Polygon, ...], slide_wh: tuple[int, int], step: float) -> Coords:
+    coords = _grid((0, 0), slide_wh, step)
+    is_kept = np.zeros(len(coords), bool)
+    for contour in contours:
+        is_near = _overlaps(coords, round(step), contour) & ~is_kept
+        is_kept[is_near] = is_on_tissue(coords[is_near], round(step), contour)
+    return coords[is_kept]
+
+
+def _grid_per_contour(contours: tuple[Polygon, ...], slide_wh: tuple[int, int], step: float) -> Coords:
+    found = [_of_contour(contour, step) for contour in contours]
+    coords = np.concatenate([_NO_COORDS, *(c for c in found if len(c) > 1)])
+    # Differs from CLAM: a patch that two contours share is listed once, because a patch is known by its place.
+    _, first = np.unique(coords, axis=0, return_index=True)
+    return np.asarray(coords[np.sort(first)])
+
+
+def _of_contour(contour: Polygon, step: float) -> Coords:
+    left, top, right, bottom = (int(bound) for bound in contour.bounds)
+    # The outline's own pixels count: a box from 3 to 5 is 3 px wide.
+    coords = _grid((left, top), (right - left + 1, bottom - top + 1), step)
+    return np.asarray(coords[is_on_tissue(coords, round(step), contour)])
+
+
+def _grid(corner: tuple[int, int], extent: tuple[int, int], step: float) -> Coords:
+    """Corners of patches that cover `extent`, x-major; each is rounded on its own, so that rounding does not add up."""
+    x, y = (start + _starts(length, step) for start, length in zip(corner, extent, strict=True))
+    return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def _starts(length: int, step: float) -> Int64[np.ndarray, " start"]:
+    starts: np.ndarray = np.rint(np.arange(np.ceil(length / step)) * step).astype(np.int64)
+    return starts[starts < length]
+
+
+def _overlaps(coords: Coords, size: int, contour: Polygon) -> Bool[np.ndarray, " patch"]:
+    left, top, right, bottom = contour.bounds
+    return np.asarray(((coords + size >= (left, top)) & (coords <= (right, bottom))).all(axis=1))

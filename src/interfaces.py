@@ -15,8 +15,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-Image = UInt8[np.ndarray, "height width 3"]
-"""RGB pixels."""
+Image = UInt8[np.ndarray, "_ _ 3"]
+"""RGB pixels, (row, column, channel); the images of one call may differ in size."""
 
 CodeKind = Literal["float", "binary"]
 MppSource = Literal["table", "file", "default"]

@@ -11,17 +11,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from PIL import Image as PillowImage
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F  # noqa: N812
 
 from src.errors import ConfigError
-
-Patch = UInt8[np.ndarray, "_ _ 3"]
-"""An `Image` whose axes bind no names: the patches of one call may differ in size."""
+from src.interfaces import Image
 
 Aspect = Literal["squash", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -55,7 +52,7 @@ class ImageTransform:
         if len(self.mean) != 3 or len(self.std) != 3:
             raise ConfigError("transform.mean and transform.std need three numbers each, one per channel")
 
-    def __call__(self, patch: Patch) -> Float32[torch.Tensor, "3 rows columns"]:
+    def __call__(self, patch: Image) -> Float32[torch.Tensor, "3 rows columns"]:
         """The patch as the network takes it, (channel, row, column)."""
         picture = self._resized(PillowImage.fromarray(patch))
         if self.crop_px is not None:

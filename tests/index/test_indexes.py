@@ -190,11 +190,31 @@ def test_itq_lsh_refuses_bits_that_do_not_fill_bytes(n_bits: int) -> None:
         ItqLsh(n_bits)
 
 
-def test_hnsw_ivfpq_refuses_an_m_that_does_not_divide_and_names_those_that_do() -> None:
-    with pytest.raises(
-        ConfigError, match=r"m is 32, expected a divisor of the 12 dimensions: one of \[1, 2, 3, 4, 6, 12\]"
-    ):
-        hnsw_ivfpq().train(Codes(unit_vectors(0, 300, 12)))
+def test_hnsw_ivfpq_pads_a_dimension_that_m_does_not_divide_without_changing_a_distance(tmp_path: Path) -> None:
+    vectors = unit_vectors(0, 300, 60)
+    padded = np.pad(vectors, ((0, 0), (0, 4)))
+    excluded = np.arange(300) < 50
+    answers = []
+    for values in (vectors, padded):
+        index = hnsw_ivfpq()
+        index.train(Codes(values))
+        index.add(Codes(values))
+        index.save(tmp_path / "index.faiss")
+        loaded = hnsw_ivfpq()
+        loaded.load(tmp_path / "index.faiss")
+        assert loaded.describe()["dim"] == 64
+        answers.append(loaded.search(Codes(values[:5]), 10, excluded))
+    np.testing.assert_array_equal(answers[0].rows, answers[1].rows)
+    np.testing.assert_array_equal(answers[0].distances, answers[1].distances)
+    with pytest.raises(IndexMismatch, match="codes have 64 columns, the index has 60"):
+        _padded_index(vectors).search(Codes(padded), 1)
+
+
+def _padded_index(vectors: np.ndarray) -> HnswIvfPq:
+    index = hnsw_ivfpq()
+    index.train(Codes(vectors))
+    index.add(Codes(vectors))
+    return index
 
 
 @pytest.mark.parametrize(("n", "nlist", "nbits"), [(2, 1, 1), (7, 1, 2), (100, 12, 6), (256, 32, 8), (1023, 127, 8)])
@@ -228,7 +248,14 @@ def test_hnsw_ivfpq_is_faiss_as_here_configures_it(golden_dir: Path) -> None:
     index = hnsw_ivfpq()
     index.train(Codes(unit_vectors(0, 1024, 256)))
     faiss_index = index._faiss
-    assert index.describe() == {"M": 32, "m": 32, "nlist": 128, "nbits": 8, "code_size_bytes": recorded["code_size"]}
+    assert index.describe() == {
+        "M": 32,
+        "m": 32,
+        "nlist": 128,
+        "nbits": 8,
+        "dim": 256,
+        "code_size_bytes": recorded["code_size"],
+    }
     assert (
         recorded
         | {

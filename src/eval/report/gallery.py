@@ -10,7 +10,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from src.eval.report.pictures import Picture, unreadable_picture
+from src.eval.report.pictures import unreadable_picture
+from src.interfaces import Image
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class ExampleHit:
     slide_id: str
     label: str
     is_right: bool
-    picture: Picture
+    picture: Image
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Example:
     kind: str
     query_id: str
     label: str
-    picture: Picture
+    picture: Image
     hits: tuple[ExampleHit, ...]
 
     @property
@@ -44,7 +45,7 @@ class Example:
         return sum(hit.is_right for hit in self.hits)
 
 
-def choose_examples(hits: pd.DataFrame, thumbnail: Callable[[str], Picture], seed: int) -> list[Example]:
+def choose_examples(hits: pd.DataFrame, thumbnail: Callable[[str], Image], seed: int) -> list[Example]:
     """Up to four queries of each kind, none twice.
 
     A query is the better, the more of its first five hits are right and the earlier they come: the mean over
@@ -75,7 +76,7 @@ def _by_quality(hits: pd.DataFrame, rng: np.random.Generator) -> list[str]:
     return [str(query) for query in shuffled.sort_values(kind="stable").index]
 
 
-def _example(kind: str, query_id: str, hits: pd.DataFrame, picture: Callable[[str], Picture]) -> Example:
+def _example(kind: str, query_id: str, hits: pd.DataFrame, picture: Callable[[str], Image]) -> Example:
     first = hits[(hits["query_id"] == query_id) & (hits["rank"] < N_HITS)]
     columns = first["hit_slide"], first["hit_label"], first["is_right"]
     shown = tuple(
@@ -86,7 +87,7 @@ def _example(kind: str, query_id: str, hits: pd.DataFrame, picture: Callable[[st
     return Example(kind, query_id, label, picture(query_slide), shown)
 
 
-def _picture(slide_id: str, thumbnail: Callable[[str], Picture]) -> Picture:
+def _picture(slide_id: str, thumbnail: Callable[[str], Image]) -> Image:
     try:
         return thumbnail(slide_id)
     # Whatever a broken file raises, a report of other slides has to be written.

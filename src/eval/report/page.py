@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from src.eval import figures
 from src.eval.report.formats import number, quantity
-from src.eval.report.pictures import Picture
+from src.interfaces import Image
 
 _WEBP_QUALITY = 82
 _COLOURS = {figures.INK: "currentColor"} | {
@@ -28,7 +28,7 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def data_uri(picture: Picture, max_px: int) -> str:
+def data_uri(picture: Image, max_px: int) -> str:
     """The picture as a WebP data URI, its longer side at most `max_px`, so that a page stays small."""
     image = PIL.Image.fromarray(picture)
     image.thumbnail((max_px, max_px), PIL.Image.Resampling.LANCZOS)

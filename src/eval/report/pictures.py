@@ -13,12 +13,9 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 
-from src.interfaces import Slide
-
-Picture = UInt8[np.ndarray, "_ _ 3"]
-"""RGB pixels; unlike `Image`, pictures of several sizes may stand in one signature."""
+from src.interfaces import Image, Slide
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +35,7 @@ class Box(NamedTuple):
     height: int
 
 
-def patch_picture(slide: Slide | None, x: int, y: int, size_level0: int | tuple[int, int], px: int = 160) -> Picture:
+def patch_picture(slide: Slide | None, x: int, y: int, size_level0: int | tuple[int, int], px: int = 160) -> Image:
     """The patch at (x, y), its longer side `px` pixels.
 
     Args:
@@ -57,7 +54,7 @@ def patch_picture(slide: Slide | None, x: int, y: int, size_level0: int | tuple[
 
 def context_picture(
     slide: Slide | None, x: int, y: int, size_level0: int | tuple[int, int], px: int = 320, field: int = 5
-) -> Picture:
+) -> Image:
     """The surroundings of the patch at (x, y), outlined in white; `field` patches wide where the slide is as large.
 
     Args:
@@ -78,7 +75,7 @@ def context_picture(
         return _unreadable(slide, error, px)
 
 
-def place_picture(slide: Slide | None, boxes: Int[np.ndarray, "box 4"], px: int = 320) -> Picture:
+def place_picture(slide: Slide | None, boxes: Int[np.ndarray, "box 4"], px: int = 320) -> Image:
     """The whole slide with each box marked; a box too small to be seen gets a ring and a crosshair.
 
     Args:
@@ -96,7 +93,7 @@ def place_picture(slide: Slide | None, boxes: Int[np.ndarray, "box 4"], px: int 
         return _unreadable(slide, error, px)
 
 
-def grid_picture(image: Picture, boxes: Int[np.ndarray, "box 4"], downsample: float = 1.0) -> Picture:
+def grid_picture(image: Image, boxes: Int[np.ndarray, "box 4"], downsample: float = 1.0) -> Image:
     """A copy of the image with every patch outlined.
 
     Args:
@@ -112,7 +109,7 @@ def grid_picture(image: Picture, boxes: Int[np.ndarray, "box 4"], downsample: fl
     return np.asarray(cv2.addWeighted(lines, 0.55, picture, 0.45, 0))
 
 
-def unreadable_picture(px: int = 160) -> Picture:
+def unreadable_picture(px: int = 160) -> Image:
     """A grey square that says "not readable"."""
     image = PIL.Image.new("RGB", (px, px), (206, 209, 214))
     font = PIL.ImageFont.load_default(max(8, px // 9))
@@ -126,7 +123,7 @@ def _opened(slide: Slide | None) -> Slide:
     return slide
 
 
-def _unreadable(slide: Slide | None, error: Exception, px: int) -> Picture:
+def _unreadable(slide: Slide | None, error: Exception, px: int) -> Image:
     _log.warning("%s: no picture for the report, %s", slide.slide_id if slide else "a slide", error)
     return unreadable_picture(px)
 
@@ -135,14 +132,14 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
-def _read(slide: Slide, box: Box, px: int) -> Picture:
+def _read(slide: Slide, box: Box, px: int) -> Image:
     # Never finer than level 0: a small patch is read as it is and enlarged.
     shrink = max(1.0, max(box.width, box.height) / px)
     size_px = max(1, round(box.width / shrink)), max(1, round(box.height / shrink))
     return _fitted(slide.read(box.x, box.y, size_px, slide.mpp * shrink), px)
 
 
-def _fitted(picture: Picture, px: int) -> Picture:
+def _fitted(picture: Image, px: int) -> Image:
     height, width = picture.shape[:2]
     scale = px / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -157,7 +154,7 @@ def _field_around(slide: Slide, patch: Box, field: int) -> Box:
     return Box(int(x), int(y), width, height)
 
 
-def _seen(box: Box, view: Box, picture: Picture) -> Box:
+def _seen(box: Box, view: Box, picture: Image) -> Box:
     """Where a box lies on a picture of the view; pixels of the picture."""
     scale_x, scale_y = picture.shape[1] / view.width, picture.shape[0] / view.height
     return Box(
@@ -168,7 +165,7 @@ def _seen(box: Box, view: Box, picture: Picture) -> Box:
     )
 
 
-def _outline(picture: Picture, box: Box, colour: tuple[int, int, int]) -> None:
+def _outline(picture: Image, box: Box, colour: tuple[int, int, int]) -> None:
     line = _line_px(picture)
     # Kept inside the picture, so that a patch as large as its slide shows its outline.
     height, width = picture.shape[:2]
@@ -178,14 +175,14 @@ def _outline(picture: Picture, box: Box, colour: tuple[int, int, int]) -> None:
     cv2.rectangle(picture, corner, opposite, colour, line, cv2.LINE_AA)
 
 
-def _mark(picture: Picture, box: Box) -> None:
+def _mark(picture: Image, box: Box) -> None:
     if max(box.width, box.height) >= _SMALLEST_MARK * max(picture.shape[:2]):
         _outline(picture, box, _YELLOW)
     else:
         _ring(picture, box.x + box.width // 2, box.y + box.height // 2)
 
 
-def _ring(picture: Picture, x: int, y: int) -> None:
+def _ring(picture: Image, x: int, y: int) -> None:
     line, radius = _line_px(picture), max(picture.shape[:2]) // 24
     for colour, thickness in ((_BLACK, line + 3), (_YELLOW, line)):
         cv2.circle(picture, (x, y), radius, colour, thickness, cv2.LINE_AA)
@@ -194,6 +191,6 @@ def _ring(picture: Picture, x: int, y: int) -> None:
             cv2.line(picture, near, far, colour, thickness, cv2.LINE_AA)
 
 
-def _line_px(picture: Picture) -> int:
+def _line_px(picture: Image) -> int:
     height, width, _ = picture.shape
     return max(2, int(max(height, width)) // 100)

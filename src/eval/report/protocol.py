@@ -17,8 +17,8 @@ from src.eval.protocols import Unlabelled
 from src.eval.report.agreement import first_hit_confusion, label_hits, mean_precision_at_rank
 from src.eval.report.gallery import choose_examples
 from src.eval.report.page import inline_svg, render
-from src.eval.report.pictures import Picture
 from src.eval.summary import CHANCE
+from src.interfaces import Image
 
 _DEEPEST_RANK = 20
 _N_HEADLINES = 4
@@ -57,7 +57,7 @@ class ProtocolReport:
     rankings: pd.DataFrame
     per_query: pd.DataFrame
     labels: pd.Series
-    thumbnail: Callable[[str], Picture]
+    thumbnail: Callable[[str], Image]
     dropped: Mapping[str, int]
     timing: Mapping[str, object]
     config: str

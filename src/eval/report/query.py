@@ -8,7 +8,7 @@ from pathlib import Path
 
 from src.data.files import write_text
 from src.eval.report.page import render
-from src.eval.report.pictures import Picture
+from src.interfaces import Image
 
 MAX_PICTURED = 40
 """Hits that are shown with pictures; those after them are rows of a table, so that the page stays light."""
@@ -38,9 +38,9 @@ class HitView:
     distance: float
     score: float
     labels: Mapping[str, str]
-    patch: Picture
-    context: Picture
-    slide: Picture
+    patch: Image
+    context: Image
+    slide: Image
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class QueryReport:
 
     title: str
     query_image: str
-    query_picture: Picture
+    query_picture: Image
     facts: Mapping[str, object]
     hits: Sequence[HitView]
     timing: Mapping[str, object]

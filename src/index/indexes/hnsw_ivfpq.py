@@ -37,11 +37,12 @@ class _Shape:
 class HnswIvfPq:
     """Approximate squared L2 distances over the rows of the `nprobe` nearest lists.
 
-    Too few training vectors lower `nlist` and `nbits`, with a warning.
+    Too few training vectors lower `nlist` and `nbits`, with a warning. Vectors whose dimension `m` does not divide are
+    padded with zeros, which changes no distance.
 
     Args:
         M: links per node of the HNSW graph over the centroids.
-        m: sub-vectors of the product quantiser; divides the dimension of the codes.
+        m: sub-vectors of the product quantiser.
         nlist: inverted lists.
         nbits: bits per sub-vector, at most 8.
         nprobe: lists that a query visits.
@@ -71,10 +72,9 @@ class HnswIvfPq:
         """Fit centroids and quantiser.
 
         Raises:
-            ConfigError: `m` does not divide the dimension, or fewer than 2 vectors to train on.
+            ConfigError: fewer than 2 vectors to train on.
         """
         vectors = checked(sample, self.accepts, None, "hnsw_ivfpq")
-        _check_divides(self.m, vectors.shape[1])
         shape = _fitted(_Shape(self.nlist, self.nbits), len(vectors))
         self._faiss = self._empty(vectors.shape[1], shape)
         self._faiss.train(vectors)
@@ -94,11 +94,13 @@ class HnswIvfPq:
         check_search(k, len(self), excluded, "hnsw_ivfpq")
         vectors = checked(queries, self.accepts, self._faiss.d, "hnsw_ivfpq")
         parameters = faiss.SearchParametersIVF(
-            nprobe=min(self.nprobe, self._faiss.nlist),
+            nprobe=min(self.nprobe, self._ivf.nlist),
             quantizer_params=faiss.SearchParametersHNSW(efSearch=self.ef_search),
             sel=None if excluded is None else selector(len(self), excluded),
         )
-        return sorted_neighbours(*self._faiss.search(vectors, k, params=parameters))
+        is_padded = isinstance(self._faiss, faiss.IndexPreTransform)
+        given = faiss.SearchParametersPreTransform(index_params=parameters) if is_padded else parameters
+        return sorted_neighbours(*self._faiss.search(vectors, k, params=given))
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""
@@ -111,13 +113,26 @@ class HnswIvfPq:
 
     def describe(self) -> dict[str, Any]:
         """What the index is after fitting, for the manifest."""
-        fitted = asdict(_Shape(self._faiss.nlist, self._faiss.pq.nbits))
-        return {"M": self.M, "m": self.m, **fitted, "code_size_bytes": self._faiss.code_size}
+        fitted = asdict(_Shape(self._ivf.nlist, self._ivf.pq.nbits))
+        return {"M": self.M, "m": self.m, **fitted, "dim": self._ivf.d, "code_size_bytes": self._ivf.code_size}
 
     def __len__(self) -> int:
         return 0 if self._faiss is None else int(self._faiss.ntotal)
 
+    @property
+    def _ivf(self) -> Any:
+        """The inverted lists, below the padding where there is one."""
+        is_padded = isinstance(self._faiss, faiss.IndexPreTransform)
+        return faiss.downcast_index(self._faiss.index) if is_padded else self._faiss
+
     def _empty(self, dim: int, shape: _Shape) -> Any:
+        padded_dim = -(-dim // self.m) * self.m
+        index = self._empty_ivf(padded_dim, shape)
+        if padded_dim == dim:
+            return index
+        return faiss.IndexPreTransform(faiss.RemapDimensionsTransform(dim, padded_dim, False), index)
+
+    def _empty_ivf(self, dim: int, shape: _Shape) -> Any:
         centroids = faiss.IndexHNSWFlat(dim, self.M)
         centroids.hnsw.efConstruction = self.ef_construction
         centroids.hnsw.efSearch = self.ef_search
@@ -139,12 +154,6 @@ def _fitted(asked: _Shape, n_vectors: int) -> _Shape:
     if fitted != asked:
         _log.warning("index hnsw_ivfpq: %s lowered to %s for %d training vectors", asked, fitted, n_vectors)
     return fitted
-
-
-def _check_divides(m: int, dim: int) -> None:
-    if dim % m:
-        fitting = [value for value in range(1, dim + 1) if dim % value == 0]
-        raise ConfigError(f"index hnsw_ivfpq: m is {m}, expected a divisor of the {dim} dimensions: one of {fitting}")
 
 
 def _check_positive(**values: int) -> None:

@@ -19,8 +19,9 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from src.errors import ConfigError, HistoseekError
+from src.interfaces import Image
 from src.models import hub
-from src.models.transforms import ImageTransform, Patch
+from src.models.transforms import ImageTransform
 from src.models.weights import digest_of
 
 Access = Literal["open", "gated", "local"]
@@ -122,7 +123,7 @@ class NetworkEncoder:
             "precision": self.precision,
         }
 
-    def encode(self, patches: Sequence[Patch]) -> Float32[np.ndarray, "patch feature"]:
+    def encode(self, patches: Sequence[Image]) -> Float32[np.ndarray, "patch feature"]:
         """One feature per patch, not normalised.
 
         Raises:

@@ -20,7 +20,7 @@ from jaxtyping import Float32
 from skimage.color import hed_from_rgb
 
 from src.errors import ConfigError
-from src.models.transforms import Patch
+from src.interfaces import Image
 
 _VERSION = 1
 _OPTICAL_DENSITY = -np.log(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
@@ -82,14 +82,14 @@ class StainTexture:
         """Name and version of the definition; there is nothing else to set."""
         return {"name": self.name, "version": _VERSION}
 
-    def encode(self, patches: Sequence[Patch]) -> Float32[np.ndarray, "patch feature"]:
+    def encode(self, patches: Sequence[Image]) -> Float32[np.ndarray, "patch feature"]:
         """One row per patch, of length one."""
         return (
             np.stack([_describe(patch) for patch in patches]) if len(patches) else np.empty((0, self.dim), np.float32)
         )
 
 
-def _describe(patch: Patch) -> Float32[np.ndarray, " feature"]:
+def _describe(patch: Image) -> Float32[np.ndarray, " feature"]:
     haematoxylin, eosin = _stains(patch)
     histograms = [
         *_amounts(haematoxylin, eosin),
@@ -100,7 +100,7 @@ def _describe(patch: Patch) -> Float32[np.ndarray, " feature"]:
     return feature
 
 
-def _stains(patch: Patch) -> tuple[Plane, Plane]:
+def _stains(patch: Image) -> tuple[Plane, Plane]:
     density = _OPTICAL_DENSITY[patch]
     planes = cv2.split(cv2.transform(density, _STAINS))
     return planes[0], planes[1]

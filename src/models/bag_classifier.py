@@ -1,0 +1,95 @@
+"""A head and a linear classifier, trained one bag at a time."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import lightning
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from src.models.bags import Bag, seed_of
+from src.models.heads.head import BagOutput, Head
+from src.models.splits import SPLITS
+from src.models.tasks import Task
+
+
+class Prediction(NamedTuple):
+    """What is said of one slide; `values` is (output,), for a classification the probability of each class."""
+
+    slide_id: str
+    values: Tensor
+
+
+class BagClassifier(lightning.LightningModule):
+    """Learns a task from bags.
+
+    Optimised by Adam. A step sees one bag; the trainer's `accumulate_grad_batches` says how many make a batch.
+
+    Args:
+        head: pools a bag into one embedding.
+        task: what is learnt; it owns the loss and the metrics.
+        lr: learning rate.
+        weight_decay: L2 penalty, as Adam has it (not decoupled).
+        seed: of dropout, which depends on (seed, epoch, slide) alone.
+    """
+
+    def __init__(self, head: Head, task: Task, lr: float = 1e-4, weight_decay: float = 1e-5, seed: int = 0) -> None:
+        super().__init__()
+        self.head = head
+        self.task = task
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.seed = seed
+        self.classifier = nn.Linear(head.dim_out, task.n_outputs)
+        self.metrics = nn.ModuleDict({f"{name}_metrics": task.metrics(f"{name}/") for name in SPLITS})
+        self.save_hyperparameters(self.settings(), logger=False)
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that a checkpoint keeps, enough to build the same network."""
+        return {
+            "head": {"name": type(self.head).__name__, **self.head.settings},
+            "task": self.task.settings(),
+            "lr": self.lr,
+            "weight_decay": self.weight_decay,
+            "seed": self.seed,
+        }
+
+    def forward(self, features: Float[Tensor, "patch feature"]) -> tuple[Float[Tensor, " output"], BagOutput]:
+        """The outputs for one slide, and the pooled bag they come from."""
+        pooled = self.head(features)
+        return self.classifier(pooled.embedding), pooled
+
+    def training_step(self, bag: Bag, batch_idx: int) -> Float[Tensor, ""]:
+        """Loss of one bag."""
+        torch.manual_seed(seed_of(self.seed, self.current_epoch, bag.slide_id))
+        return self._judge(bag, "train")
+
+    def validation_step(self, bag: Bag, batch_idx: int) -> None:
+        """Judge one bag."""
+        self._judge(bag, "val")
+
+    def test_step(self, bag: Bag, batch_idx: int) -> None:
+        """Judge one bag."""
+        self._judge(bag, "test")
+
+    def predict_step(self, bag: Bag, batch_idx: int) -> Prediction:
+        """Predict one bag."""
+        outputs, _ = self(bag.features)
+        return Prediction(bag.slide_id, self.task.predict(outputs))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam over all weights."""
+        return torch.optim.Adam(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+
+    def _judge(self, bag: Bag, split: str) -> Float[Tensor, ""]:
+        outputs, _ = self(bag.features)
+        target = self.task.target(bag.label).to(outputs.device)
+        loss = self.task.loss(outputs, target)
+        metrics = cast(MetricCollection, self.metrics[f"{split}_metrics"])
+        metrics.update(self.task.predict(outputs).detach()[None], target[None])
+        self.log(f"{split}/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1)
+        return loss

@@ -1,0 +1,117 @@
+"""A cohort as bags in three splits, for Lightning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import lightning
+import numpy as np
+import pandas as pd
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from src.data.files import digest
+from src.errors import ConfigError
+from src.interfaces import FeatureStore
+from src.models.bags import Bag, EpochSampler, LateLoader, SampledBags, WholeBags
+from src.models.splits import SPLITS, checked_split, split_by_patient
+
+Key = TypeVar("Key")
+
+
+class BagDataModule(lightning.LightningDataModule):
+    """The bags of a cohort in three splits, one bag per step.
+
+    Args:
+        store: the features; read lazily, so memory holds one bag per worker.
+        labels: class of each slide to use, by slide_id; none missing.
+        patients: owner of each slide, by slide_id.
+        split: `train`, `val` or `test`, by slide_id, where the cohort says so; otherwise a split is drawn.
+        fractions: share of the patients in train, val and test, when a split is drawn.
+        seed: of the split, the order and the sampled patches.
+        max_patches: patches of a bag in training; None for all. Validation and test always see all.
+        num_workers: processes that read ahead.
+
+    Raises:
+        ConfigError: no split can be made, or a setting out of range.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        labels: pd.Series,
+        patients: pd.Series,
+        split: pd.Series | None = None,
+        fractions: Sequence[float] = (0.7, 0.15, 0.15),
+        seed: int = 0,
+        max_patches: int | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        if max_patches is not None and max_patches < 1:
+            raise ConfigError(f"max_patches is {max_patches}; give at least 1, or null for all patches")
+        if seed < 0:
+            raise ConfigError(f"seed is {seed}; give 0 or more")
+        self.store = store
+        self.labels = labels
+        self.patients = patients
+        self.split = (
+            split_by_patient(labels, patients, fractions, seed)
+            if split is None
+            else checked_split(split, labels, patients)
+        )
+        self.seed = seed
+        self.max_patches = max_patches
+        self.num_workers = num_workers
+
+    def labels_in(self, split: str) -> pd.Series:
+        """Class of each slide of a split, by slide_id."""
+        return self.labels[self.split == split]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Slides per split and class."""
+        return {name: dict(sorted(Counter(self.labels_in(name)).items())) for name in SPLITS}
+
+    def train_dataloader(self) -> DataLoader[Bag]:
+        """Shuffled bags, sampled."""
+        bags = WholeBags(self.store, self.labels_in("train"))
+        sampled = SampledBags(bags, self.max_patches or np.iinfo(np.int64).max, self.seed)
+        return self._loader(sampled, EpochSampler(len(bags), self.seed))
+
+    def val_dataloader(self) -> DataLoader[Bag]:
+        """Whole bags, in order."""
+        return self.whole("val")
+
+    def test_dataloader(self) -> DataLoader[Bag]:
+        """Whole bags, in order."""
+        return self.whole("test")
+
+    def whole(self, split: str) -> DataLoader[Bag]:
+        """The bags of any split as they are, in order."""
+        return self._loader(WholeBags(self.store, self.labels_in(split)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint remembers: a digest of the slides, labels and splits it was trained with."""
+        return {"data": self._digest()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse to go on with other data: its test slides may be among those already learnt from."""
+        if state_dict["data"] != self._digest():
+            raise ConfigError(
+                "the checkpoint was trained with other slides, labels, splits or max_patches than this run has; "
+                "restore data=, task=, bags= and seed=, or start anew with ckpt_path=null"
+            )
+
+    def _digest(self) -> str:
+        return digest(
+            {
+                "labels": self.labels.to_dict(),
+                "split": self.split.to_dict(),
+                "seed": self.seed,
+                "max_patches": self.max_patches,
+            }
+        )
+
+    def _loader(self, bags: Dataset[Bag], sampler: Sampler[Key] | None = None) -> DataLoader[Bag]:
+        return LateLoader(bags, batch_size=None, sampler=sampler, num_workers=self.num_workers)

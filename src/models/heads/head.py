@@ -1,0 +1,44 @@
+"""What a head is: the features of one bag (the patches of a slide) become one embedding and a weight per patch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class BagOutput:
+    """A bag as one vector.
+
+    Attributes:
+        embedding: the slide.
+        attention: weight of each patch; they sum to 1.
+    """
+
+    embedding: Float[Tensor, " hidden"]
+    attention: Float[Tensor, " patch"]
+
+
+@runtime_checkable
+class Head(Protocol):
+    """A module that pools one bag.
+
+    Attributes:
+        settings: the constructor's arguments, plain values that a checkpoint keeps.
+        dim_out: length of the embedding.
+    """
+
+    settings: dict[str, int | float]
+    dim_out: int
+
+    def __call__(self, bag: Float[Tensor, "patch feature"]) -> BagOutput:
+        """Pool the patches of one slide."""
+        ...
+
+
+def projection(dim_in: int, dim_hidden: int, dropout: float) -> nn.Sequential:
+    """The layer that every head starts with: patch features become hidden ones."""
+    return nn.Sequential(nn.Linear(dim_in, dim_hidden), nn.ReLU(), nn.Dropout(dropout))

@@ -1,0 +1,153 @@
+"""What is learnt of a slide: the task says how many outputs there are, what they cost and how they are judged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from src.errors import ConfigError
+from src.models.auroc import MacroAuroc
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A task whose targets are known; `BagClassifier` needs no more than this."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that the classifier gives per slide."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that a checkpoint keeps."""
+        ...
+
+    def target(self, label: str) -> Tensor:
+        """The label of one slide as `loss` and the metrics take it."""
+        ...
+
+    def loss(self, outputs: Float[Tensor, " output"], target: Tensor) -> Float[Tensor, ""]:
+        """What the outputs of one slide cost."""
+        ...
+
+    def predict(self, outputs: Float[Tensor, " output"]) -> Float[Tensor, " output"]:
+        """Outputs as they are reported."""
+        ...
+
+    def metrics(self, prefix: str) -> MetricCollection:
+        """Metrics of predictions (slide, output) and targets (slide,), gathered over an epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The class of a slide.
+
+    Attributes:
+        label: column of the cohort table.
+        weight_classes: let rare classes cost more, so that all classes cost the same in sum.
+    """
+
+    label: str
+    weight_classes: bool = False
+
+    def labelled(self, labels: pd.Series, slide_ids: Sequence[str]) -> pd.Series:
+        """The slides that can be learnt from; what is left out is counted on the log.
+
+        Args:
+            labels: class of each slide of the cohort, by slide_id; missing where unknown.
+            slide_ids: slides that have features.
+
+        Raises:
+            ConfigError: fewer than two classes are left.
+        """
+        with_features = labels[labels.index.isin(slide_ids)]
+        known = with_features.dropna().astype(str)
+        n_bare, n_unlabelled = len(labels) - len(with_features), len(with_features) - len(known)
+        if n_bare or n_unlabelled:
+            log.warning("%s: left out %d slides without features, %d without label", self.label, n_bare, n_unlabelled)
+        if known.nunique() < 2:
+            raise ConfigError(
+                f"{self.label}: {len(known)} labelled slides with features have {known.nunique()} class, "
+                "a classification needs two or more; choose another column with task.label="
+            )
+        return known
+
+    def fit(self, labels: pd.Series) -> ClassTask:
+        """Find the classes, sorted, and their weights.
+
+        Args:
+            labels: class of each slide in train; every class is among them.
+        """
+        counts = labels.value_counts().sort_index()
+        weights = len(labels) / (len(counts) * counts) if self.weight_classes else None
+        return ClassTask(
+            label=self.label,
+            classes=tuple(str(name) for name in counts.index),
+            weights=None if weights is None else tuple(float(weight) for weight in weights),
+        )
+
+
+@dataclass(frozen=True)
+class ClassTask:
+    """A classification whose classes are known.
+
+    Attributes:
+        classes: their order is that of the outputs.
+        weights: cost of a slide of each class, or None when all cost the same. A weight multiplies the slide's loss:
+            the weighted mean of torch's cross entropy would cancel it, as one step sees one slide.
+    """
+
+    label: str
+    classes: tuple[str, ...]
+    weights: tuple[float, ...] | None = None
+
+    @property
+    def n_outputs(self) -> int:
+        """One logit per class."""
+        return len(self.classes)
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that a checkpoint keeps."""
+        return {
+            "label": self.label,
+            "classes": list(self.classes),
+            "weights": None if self.weights is None else list(self.weights),
+        }
+
+    def target(self, label: str) -> Int64[Tensor, ""]:
+        """Position of the class."""
+        return torch.tensor(self.classes.index(label))
+
+    def loss(self, outputs: Float[Tensor, " class"], target: Int64[Tensor, ""]) -> Float[Tensor, ""]:
+        """Cross entropy, times the weight of the slide's class."""
+        weights = None if self.weights is None else outputs.new_tensor(self.weights)
+        return functional.cross_entropy(outputs, target, weights, reduction="sum")
+
+    def predict(self, outputs: Float[Tensor, " class"]) -> Float[Tensor, " class"]:
+        """Probability of each class."""
+        return outputs.softmax(0)
+
+    def metrics(self, prefix: str) -> MetricCollection:
+        """Share of slides that are right, the same per class and averaged, and the AUROC of `MacroAuroc`."""
+        n = len(self.classes)
+        return MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(n, average="micro"),
+                "balanced_accuracy": MulticlassAccuracy(n, average="macro"),
+                "auroc": MacroAuroc(),
+            },
+            prefix=prefix,
+        )

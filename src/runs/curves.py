@@ -1,0 +1,39 @@
+"""The course of a training as one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from src.eval.figures import MUTED, PALETTE
+
+_COLOURS = {"train": MUTED, "val": PALETTE[0]}
+
+
+def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> Figure:
+    """Loss and accuracy per epoch, train and val; the epoch that was chosen is marked.
+
+    Args:
+        epochs: metrics such as `val/loss` of each epoch.
+        best_epoch: position in `epochs`.
+    """
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        _draw(axes, epochs, metric)
+        axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1, label=f"chosen: {best_epoch}")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _draw(axes: Axes, epochs: Sequence[Mapping[str, float]], metric: str) -> None:
+    for split, colour in _COLOURS.items():
+        values = [row[f"{split}/{metric}"] for row in epochs]
+        axes.plot(values, color=colour, label=split, marker="." if len(values) < 50 else None)
+    axes.set_title(metric, loc="left")
+    axes.set_xlabel("epoch")
+    axes.set_xlim(-0.5, len(epochs) - 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.spines[["top", "right"]].set_visible(False)

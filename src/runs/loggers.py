@@ -1,0 +1,105 @@
+"""Where a run is logged: CSV always, W&B when asked for. What a logger cannot take it is not given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import wandb
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger, WandbLogger
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import ConfigError
+from src.interfaces import Image
+
+
+@contextmanager
+def open_loggers(cfg: DictConfig | None) -> Iterator[list[Logger]]:
+    """Loggers for the length of a run; they are closed, as failed after an error, when it ends."""
+    loggers = instantiate_loggers(cfg)
+    try:
+        yield loggers
+    except BaseException:
+        finish(loggers, is_failed=True)
+        raise
+    finish(loggers)
+
+
+def instantiate_loggers(cfg: DictConfig | None) -> list[Logger]:
+    """The loggers of the `logger` group, started.
+
+    Raises:
+        ConfigError: W&B is to be online and nobody is logged in, or it cannot be reached.
+    """
+    loggers: list[Logger] = [instantiate(node, _convert_="all") for node in (cfg or {}).values()]
+    for logger in _wandb(loggers):
+        try:
+            _ = logger.experiment
+        except wandb.Error as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise ConfigError(f"W&B: {reason}; run `wandb login`, or set logger.wandb.offline=true") from error
+    return loggers
+
+
+def log_config(loggers: Sequence[Logger], cfg: DictConfig) -> None:
+    """The whole configuration, as it was resolved."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    for logger in loggers:
+        logger.log_hyperparams({str(key): value for key, value in plain.items()})
+
+
+def log_metrics(loggers: Sequence[Logger], metrics: Mapping[str, int | float], step: int | None = None) -> None:
+    """Some numbers."""
+    for logger in loggers:
+        logger.log_metrics(dict(metrics), step)
+
+
+def log_table(loggers: Sequence[Logger], key: str, table: pd.DataFrame) -> None:
+    """A table; W&B only."""
+    cells = table.astype(object).where(table.notna(), None)
+    for logger in _wandb(loggers):
+        logger.log_table(key, columns=[str(name) for name in table], data=cells.to_numpy().tolist())
+
+
+def log_images(loggers: Sequence[Logger], key: str, images: Sequence[Image | Path], captions: Sequence[str]) -> None:
+    """Pictures, as arrays or files; W&B only."""
+    for logger in _wandb(loggers):
+        shown = [image if isinstance(image, np.ndarray) else str(image) for image in images]
+        logger.log_image(key, images=shown, caption=list(captions))
+
+
+def log_artifact(loggers: Sequence[Logger], name: str, kind: str, path: Path) -> None:
+    """A file or a folder that a run has made; W&B only.
+
+    Args:
+        loggers: where to.
+        name: characters that W&B does not take become dashes.
+        kind: what it is, for example `model` or `index`.
+        path: read at once, so that it may change later.
+    """
+    for logger in _wandb(loggers):
+        artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII), kind)
+        if path.is_dir():
+            artifact.add_dir(str(path))
+        else:
+            artifact.add_file(str(path))
+        logger.experiment.log_artifact(artifact)
+
+
+def finish(loggers: Sequence[Logger], is_failed: bool = False) -> None:
+    """Write what is still in memory and close, so that the next run of a sweep starts its own."""
+    for logger in loggers:
+        logger.finalize("failed" if is_failed else "success")
+    for logger in _wandb(loggers):
+        logger.experiment.finish(exit_code=int(is_failed))
+
+
+def _wandb(loggers: Sequence[Logger]) -> list[Any]:
+    return [logger for logger in loggers if isinstance(logger, WandbLogger)]

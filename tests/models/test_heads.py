@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from src.models.heads.abmil import Abmil
+from src.models.heads.head import Head
+from src.models.heads.mean_pool import MeanPool
+
+_HEADS = sorted((Path(__file__).resolve().parents[2] / "conf" / "head").glob("*.yaml"))
+
+
+def _head(path: Path, dim_in: int = 5) -> Any:
+    return instantiate(OmegaConf.load(path), _convert_="all")(dim_in).eval()
+
+
+@pytest.mark.parametrize("path", _HEADS, ids=lambda path: path.stem)
+def test_attention_sums_to_one_and_the_embedding_ignores_the_order_of_patches(path: Path) -> None:
+    head, bag = _head(path), torch.randn(7, 5)
+    there, back = head(bag), head(bag.flip(0))
+    assert there.attention.sum().item() == pytest.approx(1)
+    torch.testing.assert_close(there.embedding, back.embedding)
+    torch.testing.assert_close(there.attention, back.attention.flip(0))
+
+
+@pytest.mark.parametrize("path", _HEADS, ids=lambda path: path.stem)
+def test_settings_build_the_same_network_again(path: Path) -> None:
+    head = _head(path)
+    again = type(head)(**head.settings)
+    again.load_state_dict(head.state_dict())
+    bag = torch.randn(3, 5)
+    assert torch.equal(again.eval()(bag).embedding, head(bag).embedding)
+
+
+@pytest.mark.parametrize("path", _HEADS, ids=lambda path: path.stem)
+def test_one_patch_has_all_the_attention(path: Path) -> None:
+    assert _head(path)(torch.randn(1, 5)).attention.tolist() == [1.0]
+
+
+def test_abmil_is_equation_7_and_8_of_the_paper() -> None:
+    head = Abmil(dim_in=4, dim_hidden=3, dim_attention=2, dropout=0.0)
+    bag = torch.randn(6, 4)
+    state = head.state_dict()
+    V, bias, w = state["attend.0.weight"], state["attend.0.bias"], state["attend.2.weight"][0]
+    h = torch.relu(bag @ state["project.0.weight"].T + state["project.0.bias"])
+    scores = torch.stack([w @ torch.tanh(V @ h_k + bias) for h_k in h])
+    a = scores.exp() / scores.exp().sum()
+    torch.testing.assert_close(head(bag).attention, a)
+    torch.testing.assert_close(head(bag).embedding, (a[:, None] * h).sum(0))
+
+
+def test_mean_pool_is_the_mean_of_the_projected_patches() -> None:
+    head = MeanPool(dim_in=4, dim_hidden=3, dropout=0.0)
+    bag = torch.randn(6, 4)
+    torch.testing.assert_close(head(bag).embedding, torch.stack([head.project(patch) for patch in bag]).mean(0))
+
+
+def test_dropout_is_active_in_training_only() -> None:
+    head = Abmil(dim_in=4, dropout=0.5).train()
+    assert isinstance(head, Head)
+    bag = torch.randn(6, 4)
+    assert not torch.equal(head(bag).embedding, head(bag).embedding)

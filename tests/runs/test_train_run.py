@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from matplotlib.figure import Figure
+from omegaconf import DictConfig, open_dict
+
+from src.data.cohort import Cohort
+from src.data.cohorts.table import table_cohort
+from src.errors import ConfigError
+from src.models.splits import SPLITS
+from src.runs.curves import training_curves
+from src.runs.train_run import train_head
+from tests.models.bags import MemoryStore, cohort_of
+
+_CONF = Path(__file__).resolve().parents[2] / "conf"
+_GROUPS = ["+task=classification", "+model=bag_classifier", "+callbacks=default", "+logger=csv"]
+_SETTINGS = ["+seed=0", "+data={label: tissue}", "model.lr=0.01", "bags.max_patches=8", "+optimized_metric=null"]
+
+
+def _config(run_dir: Path, *overrides: str, trainer: str = "cpu", head: str = "abmil") -> DictConfig:
+    parts = [*_GROUPS, f"+trainer={trainer}", f"+head={head}", *_SETTINGS, f"+paths={{run_dir: {run_dir}}}"]
+    quiet = ["trainer.enable_progress_bar=false", "trainer.accumulate_grad_batches=4"]
+    with initialize_config_dir(str(_CONF), version_base="1.3"):
+        return compose(overrides=[*parts, *quiet, "+ckpt_path=null", *overrides])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[Cohort, MemoryStore]:
+    """Twelve patients with two slides each; one slide has no label, another no features."""
+    labels, patients = cohort_of(12)
+    labels["p00-s1"] = np.nan
+    paths = [str(tmp_path / f"{slide_id}.tif") for slide_id in labels.index]
+    Path(paths[0]).touch()
+    columns = {"path": paths, "patient_id": patients.values, "tissue": labels.values}
+    pd.DataFrame(columns).to_csv(tmp_path / "cohort.csv", index=False)
+    cohort = table_cohort(tmp_path / "cohort.csv", label="tissue", name="tiny")
+    return cohort, MemoryStore(labels.drop("p01-s1"), patients)
+
+
+def test_run_leaves_metrics_predictions_curves_checkpoints_and_a_csv_log(
+    tmp_path: Path, data: tuple[Cohort, MemoryStore]
+) -> None:
+    run_dir = tmp_path / "run"
+    metrics = train_head(_config(run_dir, "trainer.max_epochs=6"), *data)
+    assert metrics["test/accuracy"] == 1.0
+    written = json.loads((run_dir / "metrics.json").read_text())
+    assert {name: summary["value"] for name, summary in written.items()} | {"epoch": metrics["epoch"]} == metrics
+    assert (run_dir / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (run_dir / "checkpoints" / "last.ckpt").is_file()
+    assert "val/loss" in pd.read_csv(run_dir / "csv" / "metrics.csv")
+
+    predictions = pd.read_parquet(run_dir / "predictions.parquet")
+    columns = ["slide_id", "patient_id", "split", "label", "predicted", "probability_benign", "probability_tumour"]
+    assert list(predictions) == columns
+    assert sorted(predictions["slide_id"]) == sorted(set(data[1].slide_ids) - {"p00-s1"})
+    assert predictions[columns[-2:]].sum(axis=1).to_list() == pytest.approx([1.0] * 22)
+    test = predictions[predictions["split"] == "test"]
+    assert (test["label"] == test["predicted"]).mean() == metrics["test/accuracy"]
+
+
+def test_chosen_epoch_is_the_best_on_val_and_its_weights_are_tested(
+    tmp_path: Path, data: tuple[Cohort, MemoryStore]
+) -> None:
+    run_dir = tmp_path / "run"
+    metrics = train_head(_config(run_dir, "trainer.max_epochs=3", "model.lr=0.3"), *data)
+    losses = pd.read_csv(run_dir / "csv" / "metrics.csv")["val/loss"].dropna().to_numpy()
+    assert metrics["epoch"] == losses.argmin() < 2
+    assert metrics["val/loss"] == pytest.approx(losses.min())
+    (best,) = (run_dir / "checkpoints").glob("best-*.ckpt")
+    assert torch.load(best, weights_only=True)["epoch"] == losses.argmin()
+
+    predictions = pd.read_parquet(run_dir / "predictions.parquet")
+    val = predictions[predictions["split"] == "val"]
+    right = np.where(val["label"] == "benign", val["probability_benign"], val["probability_tumour"])
+    assert -np.log(right).mean() == pytest.approx(metrics["val/loss"], rel=1e-4)
+
+
+def test_run_resumed_in_another_folder_ends_like_an_uninterrupted_one(
+    tmp_path: Path, data: tuple[Cohort, MemoryStore]
+) -> None:
+    whole = train_head(_config(tmp_path / "whole", "trainer.max_epochs=4"), *data)
+    train_head(_config(tmp_path / "first", "trainer.max_epochs=2"), *data)
+    last = f"ckpt_path={tmp_path / 'first' / 'checkpoints' / 'last.ckpt'}"
+    rest = train_head(_config(tmp_path / "rest", "trainer.max_epochs=4", last), *data)
+    assert rest == whole
+    ends = [torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True) for name in ("whole", "rest")]
+    assert all(torch.equal(value, ends[1]["state_dict"][name]) for name, value in ends[0]["state_dict"].items())
+
+
+def test_curves_show_all_epochs_and_mark_the_chosen_one() -> None:
+    names = [f"{split}/{metric}" for split in ("train", "val") for metric in ("loss", "accuracy")]
+    epochs = [dict.fromkeys(names, value) for value in (3.0, 1.0, 2.0)]
+    figure = training_curves(epochs, best_epoch=1)
+    for axes in figure.axes:
+        train, val, chosen = axes.lines
+        for line in (train, val):
+            np.testing.assert_array_equal(line.get_ydata(), [3.0, 1.0, 2.0])
+        np.testing.assert_array_equal(chosen.get_xdata(), [1, 1])
+
+
+def test_curves_are_drawn_of_every_epoch_after_the_best_one_is_tested(
+    tmp_path: Path, data: tuple[Cohort, MemoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def draw(epochs: list[dict[str, float]], best_epoch: int) -> Figure:
+        drawn.extend([len(epochs), best_epoch])
+        return training_curves(epochs, best_epoch)
+
+    monkeypatch.setattr("src.runs.train_run.training_curves", draw)
+    train_head(_config(tmp_path / "run", "trainer.max_epochs=3", "model.lr=0.3"), *data)
+    assert drawn[0] == 3 > drawn[1] + 1
+
+
+def test_resume_with_other_settings_data_or_end_is_refused(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:
+    train_head(_config(tmp_path / "first", "trainer.max_epochs=2"), *data)
+    last = f"ckpt_path={tmp_path / 'first' / 'checkpoints' / 'last.ckpt'}"
+    with pytest.raises(ConfigError, match=r"ckpt_path: head was .*'Abmil'.*, is .*'MeanPool'"):
+        train_head(_config(tmp_path / "rest", last, head="mean_pool"), *data)
+    with pytest.raises(ConfigError, match="trained with other slides, labels, splits"):
+        train_head(_config(tmp_path / "rest", last, "bags.seed=1"), *data)
+    with pytest.raises(ConfigError, match=r"2 epochs are done, trainer\.max_epochs is 1; raise it"):
+        train_head(_config(tmp_path / "rest", last, "trainer.max_epochs=1"), *data)
+
+
+def test_fast_dev_run_goes_through(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:
+    metrics = train_head(_config(tmp_path / "run", trainer="fast_dev_run"), *data)
+    assert "test/loss" in metrics
+    assert set(pd.read_parquet(tmp_path / "run" / "predictions.parquet")["split"]) == set(SPLITS)
+
+
+def test_logs_and_callbacks_can_be_left_out(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:
+    cfg = _config(tmp_path / "run", "trainer.max_epochs=1")
+    with open_dict(cfg):
+        del cfg.logger, cfg.callbacks
+    assert "test/loss" in train_head(cfg, *data)

@@ -22,7 +22,7 @@ class Run:
     """What is known of one run.
 
     Attributes:
-        name: of the engine.
+        name: of the engine, or of the head that was trained.
         overrides: what the command line changed, as `key=value`.
         status: `ok`, or anything else for a run without a result.
         reason: why there is no result.
@@ -56,7 +56,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Runs, best first by one metric; runs without a value come last, in the order given.
+    """Runs, best first by one metric; runs without a value come last, in the order given. Losses are best when low.
 
     Attributes:
         runs: sorted when the board is made.
@@ -89,9 +89,9 @@ class Leaderboard:
         return pd.DataFrame([_record(self, run, p) for run, p in zip(self.runs, self.p_values, strict=True)])
 
     def best(self, key: str) -> float | None:
-        """The highest value of a metric among the runs."""
+        """The highest value of a metric among the runs, or the lowest of a loss."""
         values = [value for run in self.runs if run.is_done and (value := run.value(key)) is not None]
-        return max(values, default=None)
+        return (min if _is_loss(key) else max)(values, default=None)
 
 
 def read_run(folder: Path) -> Run:
@@ -101,7 +101,7 @@ def read_run(folder: Path) -> Run:
     is_done = status.get("status") == DONE and bool(document)
     per_query = folder / "per_query.parquet"
     return Run(
-        name=_engine_name(folder),
+        name=_run_name(folder),
         overrides=_yaml(folder / ".hydra" / "overrides.yaml") or [],
         status=DONE if is_done else _status_without_result(status),
         reason=status.get("reason", "") or ("" if is_done else "it has no metrics.json"),
@@ -116,9 +116,10 @@ def _status_without_result(status: Mapping[str, Any]) -> str:
     return "failed" if named == DONE else named
 
 
-def _engine_name(folder: Path) -> str:
+def _run_name(folder: Path) -> str:
     config = _yaml(folder / "config.yaml") or {}
-    return str((config.get("engine") or {}).get("name", folder.name))
+    head = str((config.get("head") or {}).get("_target_", folder.name)).rpartition(".")[2]
+    return str((config.get("engine") or {}).get("name", head))
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -131,7 +132,13 @@ def _yaml(path: Path) -> Any:
 
 def _place(run: Run, key: str) -> tuple[int, float]:
     value = run.value(key)
-    return (2, 0.0) if not run.is_done else (1, 0.0) if value is None else (0, -value)
+    if not run.is_done or value is None:
+        return (1 if run.is_done else 2), 0.0
+    return 0, value if _is_loss(key) else -value
+
+
+def _is_loss(key: str) -> bool:
+    return key.endswith("loss")
 
 
 def _against_best(runs: Sequence[Run], key: str, seed: int) -> tuple[float | None, ...]:

@@ -1,0 +1,38 @@
+"""What `build_index.py` does: cohort, features, index folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from src.data.files import write_json
+from src.index.folder import MANIFEST_FILE
+from src.runs.job import Outcome
+from src.runs.loggers import log_artifact, log_config, log_metrics, open_loggers
+from src.runs.prepare import Database, prepare_cohort, prepare_database, prepare_features
+
+log = logging.getLogger(__name__)
+
+
+def build_index(cfg: DictConfig) -> Outcome:
+    """Build the index of a cohort, or say that it is there already; manifest and timing go to the run's folder."""
+    cohort = prepare_cohort(cfg)
+    features = prepare_features(cfg, cohort)
+    database = prepare_database(cfg, cohort, features)
+    timing = {"features_s": round(features.seconds, 3), "build_s": round(database.build_seconds, 3)}
+    write_json(Path(cfg.paths.run_dir) / "timing.json", timing)
+    _log_index(cfg, database, timing)
+    log.info("search it: python search.py index_dir=%s query=IMAGE", database.folder)
+    return Outcome(n_failed_slides=features.n_failed)
+
+
+def _log_index(cfg: DictConfig, database: Database, timing: dict[str, float]) -> None:
+    manifest = database.folder / MANIFEST_FILE
+    sizes = {name: json.loads(manifest.read_text())[name] for name in ("n_rows", "n_slides", "index_size_bytes")}
+    with open_loggers(cfg.logger) as loggers:
+        log_config(loggers, cfg)
+        log_metrics(loggers, {**sizes, **timing})
+        log_artifact(loggers, f"{database.engine.name}-index", "index-manifest", manifest)

@@ -1,0 +1,114 @@
+"""Between the command line and a run: unknown keys are refused with the nearest known one, errors are one line.
+
+Exit codes: 0 done, 2 the run could not be done, 3 done but some slides failed (`strict=true`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from src.data.files import digest
+from src.errors import ConfigError, HistoseekError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+OmegaConf.register_new_resolver("digest_of", lambda value: digest({"value": [str(v) for v in value]}), replace=True)
+
+
+def run_script(config_name: str, main: Callable[[], Any]) -> None:
+    """Check the command line, then hand over to Hydra.
+
+    Args:
+        config_name: the script's own YAML under conf/.
+        main: the function that `hydra.main` made.
+    """
+    try:
+        refuse_unknown_keys(config_name, [argument for argument in sys.argv[1:] if not argument.startswith("-")])
+    except HistoseekError as error:
+        exit_with(error)
+    main()
+
+
+def exit_with(error: Exception) -> None:
+    """Print one line and leave with code 2."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def refuse_unknown_keys(config_name: str, arguments: Sequence[str]) -> None:
+    """Raise ConfigError naming the nearest known key or option when the command line has one that does not exist."""
+    overrides = [o for o in _parse(arguments) if not o.key_or_group.startswith("hydra")]
+    groups = [o for o in overrides if (CONF / o.key_or_group).is_dir()]
+    for override in groups:
+        _refuse_unknown_options(override)
+    known = _known_keys(config_name, [f"{o.key_or_group}={_first(o)}" for o in groups if not o.is_delete()])
+    for override in overrides:
+        if override not in groups and not override.is_add() and not _is_known(override.key_or_group, known):
+            raise ConfigError(_unknown(f"key '{override.key_or_group}'", override.key_or_group, known))
+
+
+def _parse(arguments: Sequence[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(list(arguments))
+    except HydraException as error:
+        raise ConfigError(f"{str(error).splitlines()[0]}; write KEY=VALUE, quoting values with spaces") from error
+
+
+def _refuse_unknown_options(override: Override) -> None:
+    known = sorted(path.stem for path in (CONF / override.key_or_group).glob("*.yaml"))
+    for option in _choices(override):
+        if option not in known and option != "null":
+            raise ConfigError(_unknown(f"option {override.key_or_group}={option}", option, known))
+
+
+def _choices(override: Override) -> list[str]:
+    if override.is_sweep_override():
+        return [str(value) for value in override.sweep_string_iterator()]
+    value = override.value()
+    return ["null" if value is None else str(v) for v in (value if isinstance(value, list) else [value])]
+
+
+def _first(override: Override) -> str:
+    return _choices(override)[0]
+
+
+def _known_keys(config_name: str, groups: list[str]) -> set[str]:
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return set(_flatten(compose(config_name, overrides=groups)))
+    except HydraException as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in map(str, config):
+        name = f"{prefix}{key}"
+        yield name
+        if not OmegaConf.is_missing(config, key) and not OmegaConf.is_interpolation(config, key):
+            node = config[key]
+            if isinstance(node, DictConfig):
+                yield from _flatten(node, f"{name}.")
+
+
+def _is_known(key: str, known: set[str]) -> bool:
+    return key.split("@")[0] in known
+
+
+def _unknown(what: str, word: str, known: Sequence[str] | set[str]) -> str:
+    nearest = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(sorted(known)[:20])}"
+    return f"unknown {what}; {hint} (--help lists all)"

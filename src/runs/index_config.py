@@ -1,0 +1,62 @@
+"""An index remembers how it was made: searching it needs no more than its folder."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import ConfigError
+from src.index.folder import MANIFEST_FILE, read_manifest
+
+_REMEMBERED = (
+    *("data", "encoder", "patching", "mosaic", "code", "index", "ranking", "engine"),
+    *("seed", "features_dir", "corrupt_tiles", "feature_dtype"),
+)
+_FREE_CHOICES = ("ranking",)  # takes the rows as they are, whatever the index was built for
+
+
+def is_index(folder: str | None) -> bool:
+    """True when the folder holds an index."""
+    return bool(folder) and (Path(str(folder)) / MANIFEST_FILE).exists()
+
+
+def with_index_config(cfg: DictConfig) -> DictConfig:
+    """The configuration with everything that `index_dir` was built with, then what the command line says.
+
+    Raises:
+        ConfigError: the command line chooses another encoder, cohort or part than the index was built with.
+        IndexMismatch: the folder is damaged.
+    """
+    built = read_manifest(Path(cfg.index_dir))["config"]
+    merged = copy.deepcopy(cfg)
+    for name in _REMEMBERED:
+        merged[name] = OmegaConf.create(built[name]) if isinstance(built[name], dict) else built[name]
+    for part in ("mosaic", "code", "index", "ranking"):
+        merged.engine[part] = f"${{{part}}}"
+    _apply_command_line(merged, cfg, built["choices"])
+    return merged
+
+
+def _apply_command_line(merged: DictConfig, cfg: DictConfig, choices: dict[str, Any]) -> None:
+    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
+        key = override.key_or_group
+        if key in choices:
+            _keep_choice(merged, cfg, key, choices[key])
+        elif key.split(".")[0] in _REMEMBERED:
+            OmegaConf.update(merged, key, OmegaConf.select(cfg, key))
+
+
+def _keep_choice(merged: DictConfig, cfg: DictConfig, group: str, built_with: str) -> None:
+    chosen = HydraConfig.get().runtime.choices[group]
+    if group in _FREE_CHOICES:
+        merged[group] = cfg[group]
+    elif group in _REMEMBERED and chosen != built_with:
+        raise ConfigError(
+            f"{cfg.index_dir} was built with {group}={built_with}, the command line says {group}={chosen}; "
+            "leave it out, or build another index with build_index.py"
+        )

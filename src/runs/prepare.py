@@ -1,0 +1,173 @@
+"""Cohort, features, index: what is missing is made, what exists is reused, and the log says which."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from src.data.cohort import Cohort
+from src.data.extraction import Extraction, SlideStatus
+from src.data.feature_folder import FeatureFolder, open_feature_folder
+from src.data.files import digest
+from src.data.patching import Patching
+from src.data.progress import progress_bar
+from src.index.engine import RetrievalEngine
+from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
+from src.interfaces import Encoder
+
+log = logging.getLogger(__name__)
+
+# What decides which rows an index has; the ranking, evaluation and loggers of a run do not.
+_SHAPES_INDEX = ("mosaic", "code", "index", "seed")
+_PATHS = ("data.root", "data.table", "encoder.checkpoint", "features_dir")
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a cohort, ready to be read.
+
+    Attributes:
+        encoder: what made them; for given feature files, what queries are encoded with.
+        statuses: one per slide of the cohort; empty when feature files were given.
+        seconds: spent on opening and extracting.
+    """
+
+    store: FeatureFolder
+    encoder: Encoder
+    patching: Patching
+    statuses: Sequence[SlideStatus]
+    seconds: float
+
+    @property
+    def n_failed(self) -> int:
+        """Slides that should have features and have none."""
+        return sum(status.is_failure for status in self.statuses)
+
+
+@dataclass(frozen=True)
+class Database:
+    """An engine that holds a cohort, and the folder that it was written to or read from.
+
+    Attributes:
+        build_seconds: 0 when the index was reused.
+    """
+
+    engine: RetrievalEngine
+    folder: Path
+    build_seconds: float
+
+
+def prepare_cohort(cfg: DictConfig) -> Cohort:
+    """The cohort of `data=`."""
+    cohort: Cohort = instantiate(cfg.data, _convert_="all")
+    n_patients = cohort.table["patient_id"].nunique()
+    log.info("cohort %s: %d %s of %d patients", cohort.name, len(cohort.table), cohort.kind, n_patients)
+    return cohort
+
+
+def prepare_features(cfg: DictConfig, cohort: Cohort) -> Features:
+    """Open the features of a cohort, extracting what is missing."""
+    started = time.perf_counter()
+    encoder: Encoder = instantiate(cfg.encoder, _convert_="all")
+    patching: Patching = instantiate(cfg.patching, _convert_="all")
+    statuses: list[SlideStatus] = []
+    folder = Path(cfg.features_dir or "")
+    if not cfg.features_dir:
+        extraction = _extraction(cfg, cohort, encoder, patching)
+        folder, statuses = extraction.folder, extraction.run()
+        _report(statuses, folder)
+    store = open_feature_folder(folder, cohort)
+    log.info("features: %d of %d slides, %d dimensions, %s", len(store.slide_ids), len(cohort.table), store.dim, folder)
+    return Features(store, encoder, patching, statuses, time.perf_counter() - started)
+
+
+def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Database:
+    """Load the index that these features and parts give, or build and save it."""
+    key = _index_key(cfg, features)
+    folder = Path(cfg.index_dir or Path(cfg.paths.cache_dir) / cohort.name / "index" / f"{cfg.engine.name}-{key}")
+    engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
+    if _built_with(folder) == key:
+        engine.load(folder)
+        log.info("index: reused %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
+        return Database(engine, folder, 0.0)
+    started = time.perf_counter()
+    _build(engine, features.store)
+    seconds = time.perf_counter() - started
+    engine.save(folder, _provenance(cfg, cohort, features, key))
+    log.info("index: built %s, %d rows in %.1f s", folder, len(engine.rows), seconds)
+    return Database(engine, folder, seconds)
+
+
+def _extraction(cfg: DictConfig, cohort: Cohort, encoder: Encoder, patching: Patching) -> Extraction:
+    return Extraction(
+        cohort=cohort,
+        encoder=encoder,
+        patcher=patching.of(cohort.kind),
+        root=Path(cfg.paths.cache_dir) / cohort.name,
+        corrupt_tiles=cfg.corrupt_tiles,
+        dtype=cfg.feature_dtype,
+        previews=cfg.previews,
+    )
+
+
+def _report(statuses: Sequence[SlideStatus], folder: Path) -> None:
+    n_reused = sum(status.is_reused for status in statuses)
+    n_failed = sum(status.is_failure for status in statuses)
+    log.info("features: %d made, %d reused, %d failed", len(statuses) - n_reused - n_failed, n_reused, n_failed)
+    if n_failed:
+        log.error("%d of %d slides failed; why: %s", n_failed, len(statuses), folder / "status.csv")
+
+
+def _index_key(cfg: DictConfig, features: Features) -> str:
+    parts = {name: OmegaConf.to_container(cfg[name]) if name != "seed" else cfg.seed for name in _SHAPES_INDEX}
+    training_sample = OmegaConf.to_container(cfg.engine.training_sample, resolve=True)
+    return digest({**parts, "training_sample": training_sample, "features": features.store.digest()})
+
+
+def _built_with(folder: Path) -> str | None:
+    """The key of the index in `folder`, None where there is none."""
+    if not (folder / MANIFEST_FILE).exists():
+        return None
+    return str(read_manifest(folder)["config"].get("key"))
+
+
+def _build(engine: RetrievalEngine, store: FeatureFolder) -> None:
+    with progress_bar(f"index, {engine.name}", len(store.slide_ids)) as step:
+        engine.build(store, on_slide=lambda _: step())
+
+
+def _provenance(cfg: DictConfig, cohort: Cohort, features: Features, key: str) -> Provenance:
+    return Provenance(
+        encoder=features.encoder.name,
+        # Who made given feature files is not known, so it is not claimed.
+        encoder_digest="" if cfg.features_dir else digest(features.encoder.fingerprint()),
+        patching=features.patching.of(cohort.kind).fingerprint(),
+        seed=cfg.seed,
+        config={"key": key, "cohort_kind": cohort.kind, "choices": _choices(), **_plain(cfg)},
+    )
+
+
+def _choices() -> dict[str, Any]:
+    """Which option of each group was chosen."""
+    return {str(group): option for group, option in HydraConfig.get().runtime.choices.items() if "hydra" not in group}
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration with absolute paths, so that the index can be searched from another folder."""
+    absolute = copy.deepcopy(cfg)
+    for key in _PATHS:
+        value = OmegaConf.select(absolute, key)
+        if value:
+            OmegaConf.update(absolute, key, str(Path(value).absolute()))
+    resolved = OmegaConf.to_container(absolute, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(name): value for name, value in resolved.items() if name not in ("paths", "logger")}

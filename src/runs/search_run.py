@@ -1,0 +1,19 @@
+"""What `search.py` does: answer one query, run a whole protocol, or measure a finished run again."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+
+from src.runs.index_config import is_index, with_index_config
+from src.runs.job import Outcome
+from src.runs.protocol_run import measure_again, run_protocol
+from src.runs.query_run import answer_query
+
+
+def search(cfg: DictConfig) -> Outcome:
+    """Choose by what was given: `rankings`, `query`, or neither."""
+    if cfg.rankings:
+        return measure_again(cfg)
+    if is_index(cfg.index_dir):
+        cfg = with_index_config(cfg)
+    return answer_query(cfg) if cfg.query else run_protocol(cfg)

@@ -1,0 +1,55 @@
+"""A sweep ends in one leaderboard, whatever became of its runs."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, open_dict
+from rich.console import Console
+from rich.markdown import Markdown
+
+from src.eval.leaderboard import Leaderboard, read_run
+from src.eval.leaderboard_files import write_leaderboard
+from src.runs.job import RUN_FAILED, SLIDES_FAILED, read_status
+from src.runs.loggers import log_table, open_loggers
+
+log = logging.getLogger(__name__)
+
+
+class LeaderboardCallback(Callback):
+    """Hydra calls it when all runs of a sweep have ended; its exit code is that of the sweep."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Write leaderboard.csv, .md and .html into the sweep's folder, and log the table."""
+        folder = Path(config.hydra.sweep.dir)
+        runs = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+        if any((run / "metrics.json").exists() for run in runs):
+            _write(folder, runs, config)
+        _exit(runs, is_strict=bool(config.strict))
+
+
+def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
+    board = Leaderboard.of([read_run(run) for run in runs], seed=config.seed)
+    write_leaderboard(board, folder, title=f"{config.hydra.job.name}: {len(runs)} runs")
+    Console().print(Markdown((folder / "leaderboard.md").read_text(encoding="utf-8")))
+    print(f"leaderboard: {folder / 'leaderboard.html'}", file=sys.stderr)
+    config = copy.deepcopy(config)
+    with open_dict(config):
+        config.paths.run_dir = str(folder)
+    with open_loggers(config.logger) as loggers:
+        log_table(loggers, "leaderboard", board.table())
+
+
+def _exit(runs: Sequence[Path], is_strict: bool) -> None:
+    """Leave with a code that says whether a run, or a slide, failed; skipped combinations are no failure."""
+    statuses = [read_status(run) for run in runs]
+    if any(status["status"] in ("failed", "killed") for status in statuses):
+        sys.exit(RUN_FAILED)
+    if is_strict and any(status.get("n_failed_slides") for status in statuses):
+        sys.exit(SLIDES_FAILED)

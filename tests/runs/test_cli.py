@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from src.errors import ConfigError
+from src.runs.cli import refuse_unknown_keys
+
+
+@pytest.mark.parametrize(
+    ("argument", "nearest"),
+    [
+        ("encodr=uni", "encoder"),
+        ("eval.lable=site", "eval.label"),
+        ("encoder=mobilnetv2", "mobilenetv2"),
+        ("hnsw=1", "known:"),
+        ("index.nprob=4", "index.nprobe"),
+    ],
+)
+def test_unknown_key_names_the_nearest_known_one(argument: str, nearest: str) -> None:
+    arguments = ["engine=here", argument] if argument.startswith("index") else [argument]
+    with pytest.raises(ConfigError, match=nearest):
+        refuse_unknown_keys("search", arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["engine=here", "index.nprobe=4", "encoder=mobilenetv2", "encoder.checkpoint=w.pth"],
+        ["index=flat,itq_lsh,hnsw_ivfpq", "encoder=stain_texture,mobilenetv2"],
+        ["data=table", "data.table=slides.csv", "index_dir=x"],
+        ["query=a.png", "query_mpp=0.5", "k=3", "hydra.run.dir=out"],
+        ["logger=wandb", "logger.wandb.offline=false"],
+        ["eval=leave_one_patient_out", "eval.label=site"],
+    ],
+)
+def test_known_keys_pass(arguments: list[str]) -> None:
+    refuse_unknown_keys("search", arguments)
+
+
+def test_malformed_argument_is_one_line() -> None:
+    with pytest.raises(ConfigError, match="KEY=VALUE"):
+        refuse_unknown_keys("search", ["query=a=b{"])

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import wandb
+
+from tests.runs.conftest import Script
+
+
+def _regions(table: Path, *more: str) -> list[str]:
+    return ["data=table", f"data.table={table}", "data.kind=regions", "data.label=tissue", *more]
+
+
+def test_protocol_writes_everything_a_run_promises(script: Script, regions: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert script("search", *_regions(regions, f"hydra.run.dir={run}", "logger=csv")) == 0
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "metrics.json", "rankings.parquet", "timing.json", "report.html", "status.json"} <= names
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert {"value", "ci95", "n_queries", "per_class"} <= set(metrics["top1"])
+    assert metrics["top1"]["n_queries"] == 8
+    rankings = pd.read_parquet(run / "rankings.parquet")
+    assert (rankings["query_patient"] != rankings["hit_patient"]).all()
+
+
+def test_second_run_reuses_features_and_index(
+    script: Script, regions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script("search", *_regions(regions, f"hydra.run.dir={tmp_path / 'a'}"))
+    first = (tmp_path / "a" / "rankings.parquet").read_bytes()
+    script("search", *_regions(regions, f"hydra.run.dir={tmp_path / 'b'}"))
+    log = (tmp_path / "b" / "search.log").read_text()
+    assert "0 made, 8 reused, 0 failed" in log
+    assert "index: reused" in log
+    assert (tmp_path / "b" / "rankings.parquet").read_bytes() == first
+
+
+def test_metrics_of_another_label_need_no_search(script: Script, regions: Path, tmp_path: Path) -> None:
+    script("search", *_regions(regions, f"hydra.run.dir={tmp_path / 'a'}"))
+    again = [f"rankings={tmp_path / 'a'}", "eval.label=other", f"hydra.run.dir={tmp_path / 'b'}"]
+    assert script("search", *_regions(regions, *again)) == 0
+    assert "index" not in (tmp_path / "b" / "search.log").read_text()
+    before, after = (json.loads((tmp_path / run / "metrics.json").read_text()) for run in "ab")
+    assert set(before["top1"]["per_class"]) == {"gland", "stroma"}
+    assert set(after["top1"]["per_class"]) == {"a", "b"}
+
+
+def test_query_finds_itself_first_with_pictures(script: Script, regions: Path, tmp_path: Path) -> None:
+    index, run = tmp_path / "index", tmp_path / "run"
+    assert script("build_index", *_regions(regions, f"index_dir={index}")) == 0
+    query = regions.parent / "r3.png"
+    assert script("search", f"index_dir={index}", f"query={query}", "query_mpp=0.5", "k=3", f"hydra.run.dir={run}") == 0
+    hits = pd.read_parquet(run / "hits.parquet")
+    assert hits["slide_id"].iloc[0] == "r3"
+    assert hits["distance"].iloc[0] == pytest.approx(0, abs=1e-6)
+    assert len(hits) == 3
+    html = (run / "report.html").read_text()
+    assert "r3" in html
+    assert "data:image/" in html
+
+
+def test_index_refuses_another_encoder(
+    script: Script, regions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = tmp_path / "index"
+    script("build_index", *_regions(regions, f"index_dir={index}"))
+    query = regions.parent / "r3.png"
+    assert script("search", f"index_dir={index}", f"query={query}", "query_mpp=0.5", "encoder=uni") == 2
+    assert "was built with encoder=stain_texture" in capsys.readouterr().err
+
+
+def test_query_without_mpp_says_what_to_set(script: Script, regions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert script("search", *_regions(regions, f"query={regions.parent / 'r3.png'}")) == 2
+    assert "set query_mpp" in capsys.readouterr().err
+
+
+def test_broken_slide_is_reported_and_the_others_go_on(script: Script, regions: Path, tmp_path: Path) -> None:
+    (regions.parent / "r5.png").write_bytes(b"no image")
+    run = tmp_path / "run"
+    assert script("search", *_regions(regions, f"hydra.run.dir={run}")) == 3
+    assert len(pd.read_parquet(run / "rankings.parquet")["query_id"].unique()) == 7
+    (status,) = tmp_path.glob("cache/cohort/features/*/status.csv")
+    table = pd.read_csv(status).set_index("slide_id")
+    assert table.loc["r5", "status"] == "unreadable"
+    assert (table.drop("r5")["status"] == "ok").all()
+    assert script("search", *_regions(regions, "strict=false")) == 0
+
+
+def test_patches_can_be_the_queries(script: Script, regions: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = _regions(regions, "patching=grid", "patching.regions.patch_size_px=64", "eval=leave_one_patch_out")
+    assert script("search", *arguments, f"hydra.run.dir={run}") == 0
+    rankings = pd.read_parquet(run / "rankings.parquet")
+    assert rankings["query_id"].nunique() == 8 * 4 * 3
+    assert (rankings["query_id"] != rankings["hit_id"]).all()
+
+
+def test_wandb_offline_gets_table_images_and_manifest(
+    script: Script, regions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb.teardown()  # its service process would keep the environment it was started with
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = tmp_path / "run"
+    assert script("search", *_regions(regions, "logger=wandb", f"hydra.run.dir={run}")) == 0
+    (recorded,) = run.glob("wandb/offline-run-*")
+    media = [path.suffix for path in (recorded / "files" / "media").rglob("*.*")]
+    assert ".json" in media
+    assert ".png" in media

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from tests.runs.conftest import Script
+
+
+def test_sweep_ends_in_one_leaderboard(script: Script, regions: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    data = ["data=table", f"data.table={regions}", "data.kind=regions", "data.label=tissue"]
+    assert script("search", "-m", "ranking=nearest_patch,rank_sum", *data, f"hydra.sweep.dir={folder}") == 0
+    board = pd.read_csv(folder / "leaderboard.csv")
+    assert sorted(board["overrides"].str.extract(r"ranking=(\w+)")[0]) == ["nearest_patch", "rank_sum"]
+    assert (folder / "leaderboard.md").exists()
+    assert (folder / "leaderboard.html").exists()
+
+
+def test_killed_sweep_continues_where_it_stopped(script: Script, regions: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    data = ["data=table", f"data.table={regions}", "data.kind=regions", "data.label=tissue"]
+    arguments = ["-m", "ranking=nearest_patch,rank_sum", *data, f"hydra.sweep.dir={folder}"]
+    script("search", *arguments)
+    finished = (folder / "0" / "rankings.parquet").stat().st_mtime_ns
+    (folder / "1" / "status.json").unlink()
+    assert script("search", *arguments) == 0
+    assert (folder / "0" / "rankings.parquet").stat().st_mtime_ns == finished
+    assert json.loads((folder / "1" / "status.json").read_text())["status"] == "ok"
+
+
+def test_run_that_fails_leaves_the_others_and_shows_its_reason(script: Script, regions: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    data = ["data=table", f"data.table={regions}", "data.kind=regions"]
+    assert script("search", "-m", "eval.label=tissue,nothing", *data, f"hydra.sweep.dir={folder}") == 2
+    board = pd.read_csv(folder / "leaderboard.csv").set_index("status")
+    assert str(board.loc["failed", "reason"]).startswith("cohort")
+    assert 0 <= float(str(board.loc["ok", "top1"])) <= 1

@@ -19,6 +19,9 @@ Image = UInt8[np.ndarray, "_ _ 3"]
 """RGB pixels, (row, column, channel); the images of one call may differ in size."""
 
 CodeKind = Literal["float", "binary"]
+CohortKind = Literal["slides", "regions"]
+"""Whole slides, or images that are one field of view each."""
+
 MppSource = Literal["table", "file", "default"]
 
 

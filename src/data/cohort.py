@@ -12,14 +12,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from src.data.files import digest
 from src.errors import CohortError
-
-CohortKind = Literal["slides", "regions"]
+from src.interfaces import CohortKind
 
 REQUIRED_COLUMNS = ("slide_id", "path", "patient_id", "mpp")
 SPLIT_COLUMN = "split"
@@ -117,7 +116,7 @@ class Cohort:
     def check(self) -> None:
         """Raise a CohortError for the first fault found."""
         self._check_columns()
-        for column in ("slide_id", "path", "patient_id"):
+        for column in ("path", "slide_id", "patient_id"):
             self._check_texts(column)
         self._check_slide_ids()
         self._check_mpp()

@@ -84,6 +84,18 @@ class Leaderboard:
         ordered = tuple(sorted(runs, key=lambda run: _place(run, key)))
         return cls(ordered, metrics, key, _against_best(ordered, key, seed))
 
+    @property
+    def shared(self) -> list[str]:
+        """Overrides that all runs have in common, where there are several runs."""
+        if len(self.runs) < 2:
+            return []
+        first, *others = self.runs
+        return [override for override in first.overrides if all(override in run.overrides for run in others)]
+
+    def own(self, run: Run) -> list[str]:
+        """What tells a run from the others: its overrides that are not shared."""
+        return [override for override in run.overrides if override not in self.shared]
+
     def table(self) -> pd.DataFrame:
         """Plain numbers, one row per run: a metric has columns `mAP@5`, `mAP@5_low`, `mAP@5_high`."""
         return pd.DataFrame([_record(self, run, p) for run, p in zip(self.runs, self.p_values, strict=True)])

@@ -39,8 +39,8 @@ def write_leaderboard(board: Leaderboard, folder: Path, title: str = "Leaderboar
     done = [(run, _cells(board, run, p)) for run, p in zip(board.runs, board.p_values, strict=True) if run.is_done]
     others = [run for run in board.runs if not run.is_done]
     write_text(folder / "leaderboard.csv", board.table().to_csv(index=False))
-    write_text(folder / "leaderboard.md", _markdown(headings, done, others))
-    page = {"title": title, "headings": headings, "done": done, "others": others, "sorted_by": board.sorted_by}
+    write_text(folder / "leaderboard.md", _markdown(board, headings, done, others))
+    page = {"title": title, "headings": headings, "done": done, "others": others, "board": board}
     write_text(folder / "leaderboard.html", render("leaderboard.html", **page))
 
 
@@ -81,14 +81,17 @@ def _decimals(value: float | None) -> str:
     return MISSING if value is None else f"{value:.3f}"
 
 
-def _markdown(headings: Sequence[str], done: Sequence[tuple[Run, list[Cell]]], others: Sequence[Run]) -> str:
+def _markdown(
+    board: Leaderboard, headings: Sequence[str], done: Sequence[tuple[Run, list[Cell]]], others: Sequence[Run]
+) -> str:
     lines = [_row(headings), _row(["---", "---", *["---:"] * (len(headings) - 2)])]
-    lines += [_row([run.name, " ".join(run.overrides), *map(_markdown_cell, cells)]) for run, cells in done]
+    lines += [_row([run.name, " ".join(board.own(run)), *map(_markdown_cell, cells)]) for run, cells in done]
     lines += [
-        _row([run.name, " ".join(run.overrides), f"{run.status}: {run.reason}", *[""] * (len(headings) - 3)])
+        _row([run.name, " ".join(board.own(run)), f"{run.status}: {run.reason}", *[""] * (len(headings) - 3)])
         for run in others
     ]
-    return "\n".join(lines) + "\n"
+    shared = [f"\nAll runs: `{' '.join(board.shared)}`"] if board.shared else []
+    return "\n".join([*lines, *shared]) + "\n"
 
 
 def _markdown_cell(cell: Cell) -> str:

@@ -9,7 +9,7 @@ import difflib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -40,7 +40,7 @@ def run_script(config_name: str, main: Callable[[], Any]) -> None:
     main()
 
 
-def exit_with(error: Exception) -> None:
+def exit_with(error: Exception) -> NoReturn:
     """Print one line and leave with code 2."""
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -52,10 +52,12 @@ def refuse_unknown_keys(config_name: str, arguments: Sequence[str]) -> None:
     groups = [o for o in overrides if (CONF / o.key_or_group).is_dir()]
     for override in groups:
         _refuse_unknown_options(override)
-    known = _known_keys(config_name, [f"{o.key_or_group}={_first(o)}" for o in groups if not o.is_delete()])
-    for override in overrides:
-        if override not in groups and not override.is_add() and not _is_known(override.key_or_group, known):
-            raise ConfigError(_unknown(f"key '{override.key_or_group}'", override.key_or_group, known))
+    for chosen in _combinations([o for o in groups if not o.is_delete()]):
+        known = _known_keys(config_name, chosen)
+        for override in overrides:
+            if override not in groups and not override.is_add() and not _is_known(override.key_or_group, known):
+                where = f" with {' '.join(chosen)}" if chosen else ""
+                raise ConfigError(_unknown(f"key '{override.key_or_group}'{where}", override.key_or_group, known))
 
 
 def _parse(arguments: Sequence[str]) -> list[Override]:
@@ -79,8 +81,19 @@ def _choices(override: Override) -> list[str]:
     return ["null" if value is None else str(v) for v in (value if isinstance(value, list) else [value])]
 
 
-def _first(override: Override) -> str:
-    return _choices(override)[0]
+def _combinations(groups: list[Override]) -> Iterator[list[str]]:
+    """Every option of every group once, beside the first options of the other groups."""
+    first = {group.key_or_group: _text_of(group, 0) for group in groups}
+    yield list(first.values())
+    for group in groups:
+        for place in range(1, len(_choices(group)) if group.is_sweep_override() else 1):
+            yield list({**first, group.key_or_group: _text_of(group, place)}.values())
+
+
+def _text_of(group: Override, place: int) -> str:
+    choices = _choices(group)
+    shown = choices[place] if group.is_sweep_override() or len(choices) == 1 else f"[{','.join(choices)}]"
+    return f"{group.key_or_group}={shown}"
 
 
 def _known_keys(config_name: str, groups: list[str]) -> set[str]:

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from src.data.files import digest, slide_digest, write_json, write_text
-from src.errors import HistoseekError, IncompatibleParts
+from src.errors import ConfigError, HistoseekError, IncompatibleParts
 from src.runs.cli import exit_with
 
 log = logging.getLogger(__name__)
@@ -52,12 +54,10 @@ def run_job(cfg: DictConfig, work: Callable[[DictConfig], Outcome]) -> float | N
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return _run_in_sweep(cfg, work, run_dir)
     try:
-        write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-        outcome = work(cfg)
+        outcome = _work(cfg, work, run_dir)
     except HistoseekError as error:
         write_status(run_dir, "failed", str(error))
         exit_with(error)
-        raise
     write_status(run_dir, "ok", n_failed_slides=outcome.n_failed_slides)
     if outcome.n_failed_slides and cfg.strict:
         sys.exit(SLIDES_FAILED)
@@ -77,6 +77,19 @@ def read_status(run_dir: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
+def _work(cfg: DictConfig, work: Callable[[DictConfig], Outcome], run_dir: Path) -> Outcome:
+    try:
+        write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        return work(cfg)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key} has no value; set {error.full_key}=VALUE") from error
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, HistoseekError):
+            raise cause from None
+        raise ConfigError(" ".join(str(cause or error).split())) from error
+
+
 def _run_in_sweep(cfg: DictConfig, work: Callable[[DictConfig], Outcome], run_dir: Path) -> float | None:
     try:
         key = _key(cfg)
@@ -85,8 +98,7 @@ def _run_in_sweep(cfg: DictConfig, work: Callable[[DictConfig], Outcome], run_di
             log.info("%s: finished before, reused", run_dir)
             return _as_float(finished.get("value"))
         (run_dir / "status.json").unlink(missing_ok=True)
-        write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-        outcome = work(cfg)
+        outcome = _work(cfg, work, run_dir)
         write_status(run_dir, "ok", key=key, value=outcome.value, n_failed_slides=outcome.n_failed_slides)
     except IncompatibleParts as error:
         log.warning("skipped: %s", error)

@@ -130,8 +130,8 @@ def _timing(features: Features, database: Database, latencies_ms: list[float]) -
     return {
         "features_s": round(features.seconds, 3),
         "build_s": round(database.build_seconds, 3),
-        "query_ms_median": round(float(np.median(latencies_ms)), 3),
-        "query_ms_p95": round(float(np.quantile(latencies_ms, 0.95)), 3),
+        "query_median_ms": round(float(np.median(latencies_ms)), 3),
+        "query_p95_ms": round(float(np.quantile(latencies_ms, 0.95)), 3),
         "n_queries": len(latencies_ms),
         "n_rows": len(rows),
         "n_slides": len(rows.slide_ids),

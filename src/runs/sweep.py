@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,14 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 from rich.console import Console
-from rich.markdown import Markdown
+from rich.table import Table
 
 from src.eval.leaderboard import Leaderboard, read_run
 from src.eval.leaderboard_files import write_leaderboard
 from src.runs.job import RUN_FAILED, SLIDES_FAILED, read_status
 from src.runs.loggers import log_table, open_loggers
 
-log = logging.getLogger(__name__)
+_SHOWN = ("top1", "mMV@5", "mAP@5", "test/accuracy", "test/auroc")
 
 
 class LeaderboardCallback(Callback):
@@ -37,13 +36,30 @@ class LeaderboardCallback(Callback):
 def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
     board = Leaderboard.of([read_run(run) for run in runs], seed=config.seed)
     write_leaderboard(board, folder, title=f"{config.hydra.job.name}: {len(runs)} runs")
-    Console().print(Markdown((folder / "leaderboard.md").read_text(encoding="utf-8")))
+    _print(board)
     print(f"leaderboard: {folder / 'leaderboard.html'}", file=sys.stderr)
     config = copy.deepcopy(config)
     with open_dict(config):
         config.paths.run_dir = str(folder)
     with open_loggers(config.logger) as loggers:
         log_table(loggers, "leaderboard", board.table())
+
+
+def _print(board: Leaderboard) -> None:
+    """The first metrics of every run; the files have all of them."""
+    shown = [metric for metric in _SHOWN if metric in board.metrics] or list(board.metrics[:4])
+    table = Table(title=f"sorted by {board.sorted_by}", title_justify="left")
+    for heading in ("run", *shown, "p"):
+        table.add_column(heading, justify="left" if heading == "run" else "right")
+    for run, p in zip(board.runs, board.p_values, strict=True):
+        name = " ".join([run.name, *board.own(run)])
+        values = [_decimals(run.value(metric)) for metric in shown] if run.is_done else [f"{run.status}: {run.reason}"]
+        table.add_row(name, *values, *([_decimals(p)] if run.is_done else []))
+    Console().print(table)
+
+
+def _decimals(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _exit(runs: Sequence[Path], is_strict: bool) -> None:

@@ -27,7 +27,8 @@ def test_unknown_key_names_the_nearest_known_one(argument: str, nearest: str) ->
     [
         [],
         ["engine=here", "index.nprobe=4", "encoder=mobilenetv2", "encoder.checkpoint=w.pth"],
-        ["index=flat,itq_lsh,hnsw_ivfpq", "encoder=stain_texture,mobilenetv2"],
+        ["index=flat,itq_lsh,hnsw_ivfpq", "encoder=stain_texture,mobilenetv2", "encoder.checkpoint=w.pth"],
+        ["logger=[csv,wandb]"],
         ["data=table", "data.table=slides.csv", "index_dir=x"],
         ["query=a.png", "query_mpp=0.5", "k=3", "hydra.run.dir=out"],
         ["logger=wandb", "logger.wandb.offline=false"],
@@ -36,6 +37,11 @@ def test_unknown_key_names_the_nearest_known_one(argument: str, nearest: str) ->
 )
 def test_known_keys_pass(arguments: list[str]) -> None:
     refuse_unknown_keys("search", arguments)
+
+
+def test_key_that_one_option_of_a_sweep_lacks_is_named_with_that_option() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'index.nprobe' with index=flat"):
+        refuse_unknown_keys("search", ["index=hnsw_ivfpq,flat", "index.nprobe=4"])
 
 
 def test_malformed_argument_is_one_line() -> None:

@@ -72,6 +72,26 @@ def test_index_refuses_another_encoder(
     assert "was built with encoder=stain_texture" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["eval.k=[0]"], "expected numbers from 1"),
+        (["data=here101"], "data.root has no value; set data.root=VALUE"),
+        (["eval.metrics=[mmv]"], "'mmv' is not known; choose from"),
+        (["index.metric=dot"], "index flat: metric is 'dot'"),
+        (["data.table=nowhere.csv"], "nowhere.csv"),
+        (["encoder=mobilenetv2"], "set encoder.checkpoint=FILE"),
+    ],
+)
+def test_error_is_one_line_that_says_what_to_do(
+    script: Script, regions: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert script("search", *(arguments if "data=here101" in arguments else _regions(regions, *arguments))) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert message in last
+
+
 def test_query_without_mpp_says_what_to_set(script: Script, regions: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script("search", *_regions(regions, f"query={regions.parent / 'r3.png'}")) == 2
     assert "set query_mpp" in capsys.readouterr().err

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from src.data.patching.centred_grid import CentredGrid
 from src.data.patching.patches import GridPatcher, Patcher
-
-CohortKind = Literal["slides", "regions"]
+from src.interfaces import CohortKind
 
 
 @dataclass(frozen=True)

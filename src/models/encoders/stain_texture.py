@@ -52,6 +52,9 @@ class StainTexture:
         mpp: microns per pixel at which the filters have the sizes of nuclei.
         patch_size_px: recommended side of a patch at that mpp; any size works.
         batch_size: patches that callers hand over at a time; does not change the features.
+        checkpoint: ignored, like the two after it; taken so that a sweep over encoders can set it for the others.
+        device: ignored.
+        precision: ignored.
     """
 
     has_text = False
@@ -66,6 +69,9 @@ class StainTexture:
         mpp: float,
         patch_size_px: int,
         batch_size: int,
+        checkpoint: str | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
     ) -> None:
         if dim != _DIM:
             raise ConfigError(f"encoder.dim is {dim}; {name} has {_DIM} values")

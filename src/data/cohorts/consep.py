@@ -21,9 +21,9 @@ def consep_cohort(root: str | Path, label: str | None = "dominant_name") -> Coho
 
     Data sheet: the training half is 432 patches of 256 x 256 px at 40x (0.25 um per pixel), 16 overlapping ones from
     each of 27 source images. Dominant type: miscellaneous, inflammatory, epithelial (healthy and malignant) or spindle
-    (fibroblast, muscle, endothelial); 21 patches without a nucleus have none. Patients are not published, so the source image stands for the patient: it is
-    what must be left out, as its patches overlap. Cite Graham et al., HoVer-Net, Medical Image Analysis 2019. Licence:
-    non-commercial.
+    (fibroblast, muscle, endothelial); 21 patches without a nucleus have none. Patients are not published, so the
+    source image stands for the patient: it must be left out, as its patches overlap. Non-commercial use only. Cite
+    Graham et al., HoVer-Net, Medical Image Analysis 2019.
 
     Args:
         root: folder with labels.csv and images/.

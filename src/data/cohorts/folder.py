@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.data.cohort import Cohort, CohortKind
+from src.data.cohort import Cohort
 from src.errors import CohortError
+from src.interfaces import CohortKind
 
 IMAGE_SUFFIXES = (
     *(".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".dcm"),

@@ -19,7 +19,7 @@ NOTE = "HERE101 (bioRxiv 2025.10.25.684566, data2intelligence/HERE101); no licen
 MPP = 0.5  # 20x; the PNG files do not state it
 
 ASPECTS: Mapping[str, str] = {
-    "label": "malignancy",
+    "label": "label",
     "site": "site",
     "structure": "structure",
     "cell type": "cell_type",
@@ -58,7 +58,7 @@ def here101_cohort(root: str | Path, label: str | None = "site") -> Cohort:
 
     Data sheet: 101 H&E images of 62 cases at 20x (0.5 um per pixel), 1020 x 768 or 510 x 384 px. The case is the text
     of `query` before its first `-`; images of one case are near neighbours, so the query's case must be left out. Six
-    labels per image: malignancy (tumor, normal, mixed), site, structure, cell_type, cell_shape, cytoplasm. In the half
+    labels per image: label (tumor, normal, mixed), site, structure, cell_type, cell_shape, cytoplasm. In the half
     with 51 images of 30 cases, labels with at least two cases number 7 for site (27 images), 9 for structure (42)
     and 6 for cytoplasm (47). No licence is stated. Cite HERE, bioRxiv 2025.10.25.684566.
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from src.data.cohort import Cohort, CohortKind
+from src.data.cohort import Cohort
 from src.errors import CohortError
+from src.interfaces import CohortKind
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,12 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 demo: $(READY)
-	$(BIN)/python search.py data=demo engine=patch_flat encoder=stain_texture eval=leave_one_patient_out hydra.run.dir=outputs/demo/protocol
-	$(BIN)/python build_index.py data=demo engine=here encoder=stain_texture index_dir=outputs/demo/index hydra.run.dir=outputs/demo/build
-	$(BIN)/python search.py index_dir=outputs/demo/index query=data/demo/slides/DEMO-01_40x.tif query_region=[3000,2500,2048,2048] k=5 hydra.run.dir=outputs/demo/query
+	$(BIN)/python search.py -m data=demo engine=patch_flat,here index=flat,itq_lsh,hnsw_ivfpq encoder=stain_texture hydra.sweep.dir=outputs/demo/leaderboard
+	$(BIN)/python build_index.py data=demo engine=here index=flat encoder=stain_texture index_dir=outputs/demo/index hydra.run.dir=outputs/demo/build
+	$(BIN)/python search.py index_dir=outputs/demo/index query=data/demo/slides/DEMO-01-A.tif query_region=[3000,2500,2048,2048] query_patient=DEMO-01 k=5 hydra.run.dir=outputs/demo/query
 	@echo
-	@echo "Open outputs/demo/query/report.html (ranked hits) and outputs/demo/protocol/report.html (metrics)."
+	@echo "Look at outputs/demo/query/report.html (ranked hits with thumbnails),"
+	@echo "outputs/demo/leaderboard/leaderboard.html (six engines) and outputs/demo/leaderboard/0/report.html (one of them)."
 
 test: lint
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile

@@ -61,7 +61,9 @@ def data_overrides(tmp_path: Path) -> dict[str, list[str]]:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_each_script_composes(tmp_path: Path, script: str) -> None:
     cfg = _compose(tmp_path, script)
-    plain = OmegaConf.to_container(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]), resolve=True)
+    plain = OmegaConf.to_container(
+        OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), resolve=True
+    )
     assert isinstance(plain, dict)
     assert plain["seed"] == 0
 
@@ -101,5 +103,6 @@ def test_no_group_is_forgotten() -> None:
 
 
 def _groups_of(script: str) -> list[str]:
-    defaults = OmegaConf.load(CONF / f"{script}.yaml")["defaults"]
-    return [str(name) for entry in defaults if isinstance(entry, DictConfig) for name in entry]
+    defaults = OmegaConf.to_object(OmegaConf.load(CONF / f"{script}.yaml"))
+    assert isinstance(defaults, dict)
+    return [str(name) for entry in defaults["defaults"] if isinstance(entry, dict) for name in entry]

@@ -62,6 +62,14 @@ def test_query_finds_itself_first_with_pictures(script: Script, regions: Path, t
     assert "data:image/" in html
 
 
+def test_patient_of_the_query_can_be_left_out(script: Script, regions: Path, tmp_path: Path) -> None:
+    query = [f"query={regions.parent / 'r3.png'}", "query_mpp=0.5", "query_patient=p1"]
+    assert script("search", *_regions(regions, *query, f"hydra.run.dir={tmp_path / 'run'}")) == 0
+    hits = pd.read_parquet(tmp_path / "run" / "hits.parquet")
+    assert len(hits) == 6
+    assert "p1" not in set(hits["patient_id"])
+
+
 def test_index_refuses_another_encoder(
     script: Script, regions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,67 @@
+"""An index that can be searched: opened as it is, or made where it is missing."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from src.data.cohort import Cohort
+from src.data.files import digest
+from src.data.patching import Patching
+from src.errors import HistoseekError
+from src.index.engine import RetrievalEngine
+from src.index.folder import Provenance, read_manifest
+from src.interfaces import Encoder
+from src.runs.index_config import is_index
+from src.runs.prepare import prepare_cohort, prepare_database, prepare_features
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Searchable:
+    """Everything that a query needs: an engine with its database, and how the database was encoded."""
+
+    engine: RetrievalEngine
+    folder: Path
+    manifest: dict[str, Any]
+    encoder: Encoder
+    patching: Patching
+    cohort: Cohort | None
+
+
+def open_searchable(cfg: DictConfig) -> tuple[Searchable, int]:
+    """The index of `index_dir` as it is, or the one that the configuration asks for, made where it is missing."""
+    if is_index(cfg.index_dir):
+        return _opened(cfg), 0
+    cohort = prepare_cohort(cfg)
+    features = prepare_features(cfg, cohort)
+    database = prepare_database(cfg, cohort, features)
+    manifest = read_manifest(database.folder)
+    searchable = Searchable(database.engine, database.folder, manifest, features.encoder, features.patching, cohort)
+    return searchable, features.n_failed
+
+
+def _opened(cfg: DictConfig) -> Searchable:
+    folder = Path(cfg.index_dir)
+    manifest = read_manifest(folder)
+    encoder: Encoder = instantiate(cfg.encoder, _convert_="all")
+    engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
+    is_signed = bool(manifest["encoder_digest"])
+    engine.load(folder, Provenance(encoder.name, digest(encoder.fingerprint())) if is_signed else None)
+    log.info("index: %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
+    patching: Patching = instantiate(cfg.patching, _convert_="all")
+    return Searchable(engine, folder, manifest, encoder, patching, _cohort_if_at_hand(cfg))
+
+
+def _cohort_if_at_hand(cfg: DictConfig) -> Cohort | None:
+    try:
+        return prepare_cohort(cfg)
+    except HistoseekError as error:
+        log.warning("hits have no pictures and labels, as their cohort is not at hand: %s", error)
+        return None

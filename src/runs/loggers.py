@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import ConfigError
 from src.interfaces import Image
+
+# A run that is done again in its folder writes its log anew.
+warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
 
 
 @contextmanager

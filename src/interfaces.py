@@ -95,10 +95,17 @@ class FeatureStore(Protocol):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Patches to features."""
+    """Patches to features.
+
+    Attributes:
+        dim: length of a feature vector.
+        mpp: microns per pixel that it was trained for.
+        batch_size: patches that are handed over at a time.
+    """
 
     name: str
     dim: int
+    mpp: float
     batch_size: int
 
     def fingerprint(self) -> dict[str, Any]:

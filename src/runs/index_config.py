@@ -14,7 +14,7 @@ from src.errors import ConfigError
 from src.index.folder import MANIFEST_FILE, read_manifest
 
 _REMEMBERED = (
-    *("data", "encoder", "patching", "mosaic", "code", "index", "ranking", "engine"),
+    *("data", "encoder", "tissue", "patching", "mosaic", "code", "index", "ranking", "engine"),
     *("seed", "features_dir", "corrupt_tiles", "feature_dtype"),
 )
 _FREE_CHOICES = ("ranking",)  # takes the rows as they are, whatever the index was built for

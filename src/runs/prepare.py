@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -18,7 +19,7 @@ from src.data.cohort import Cohort
 from src.data.extraction import Extraction, SlideStatus
 from src.data.feature_folder import FeatureFolder, open_feature_folder
 from src.data.files import digest
-from src.data.patching import Patching
+from src.data.patching import GridPatcher, Patcher, Patching
 from src.data.progress import progress_bar
 from src.index.engine import RetrievalEngine
 from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 # What decides which rows an index has; the ranking, evaluation and loggers of a run do not.
 _SHAPES_INDEX = ("mosaic", "code", "index", "seed")
+_SCALE_TOLERANCE = 0.1
 _PATHS = ("data.root", "data.table", "encoder.checkpoint", "features_dir")
 
 
@@ -82,6 +84,7 @@ def prepare_features(cfg: DictConfig, cohort: Cohort) -> Features:
     statuses: list[SlideStatus] = []
     folder = Path(cfg.features_dir or "")
     if not cfg.features_dir:
+        _warn_of_other_scale(encoder, patching.of(cohort.kind))
         extraction = _extraction(cfg, cohort, encoder, patching)
         folder, statuses = extraction.folder, extraction.run()
         _report(statuses, folder)
@@ -117,6 +120,16 @@ def _extraction(cfg: DictConfig, cohort: Cohort, encoder: Encoder, patching: Pat
         dtype=cfg.feature_dtype,
         previews=cfg.previews,
     )
+
+
+def _warn_of_other_scale(encoder: Encoder, patcher: Patcher) -> None:
+    if isinstance(patcher, GridPatcher) and abs(np.log(patcher.mpp / encoder.mpp)) > _SCALE_TOLERANCE:
+        log.warning(
+            "encoder %s was trained at %g um per pixel, the patches have %g; set the mpp of patching",
+            encoder.name,
+            encoder.mpp,
+            patcher.mpp,
+        )
 
 
 def _report(statuses: Sequence[SlideStatus], folder: Path) -> None:

@@ -32,6 +32,7 @@ class MeanColour:
 
     name = "mean_colour"
     dim = 3
+    mpp = 0.5
     batch_size = 4
 
     def __init__(self, version: int = 1) -> None:

@@ -22,7 +22,7 @@ from src.data.tissue import TissueSegmenter
 from src.errors import SlideError, UnreadableSlide
 from tests.data.make_slides import Blob, glass, noise, write_pyramid
 
-CONF = Path(__file__).parents[2] / "conf" / "patching"
+CONF = Path(__file__).parents[2] / "conf"
 GRID = TissueGrid(TissueSegmenter(), patch_size_px=64)
 
 
@@ -256,10 +256,12 @@ def test_the_fingerprint_tells_patchers_apart_and_is_json(one: Patcher, other: P
 
 @pytest.mark.parametrize(("name", "regions"), [("whole_image", WholeImage()), ("grid", CentredGrid())])
 def test_the_configs_spell_out_every_parameter_with_its_default(name: str, regions: Patcher) -> None:
-    config = OmegaConf.load(CONF / f"{name}.yaml")
-    patching = instantiate(config, _convert_="all")
+    groups = {"tissue": CONF / "tissue" / "clam.yaml", "patching": CONF / "patching" / f"{name}.yaml"}
+    config = OmegaConf.create({group: OmegaConf.load(path) for group, path in groups.items()})
+    patching = instantiate(config.patching, _convert_="all")
     assert patching == Patching(TissueGrid(TissueSegmenter()), regions)
-    for part in (config.slides, config.regions):
+    spelled_out = config.patching
+    for part in (spelled_out.slides, spelled_out.regions):
         assert _names(part) == _names(patching.slides.fingerprint() if "segmenter" in part else regions.fingerprint())
 
 

@@ -51,7 +51,7 @@ def slides(real_dir: Path, tmp_path: Path) -> list[str]:
         "data=table",
         f"data.table={table}",
         f"data.root={real_dir / 'wsi'}",
-        "patching.slides.segmenter.otsu=true",
+        "tissue=otsu",
     ]
 
 

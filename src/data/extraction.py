@@ -102,7 +102,7 @@ class Extraction:
         corrupt_tiles: `fail` gives a slide with an undecodable patch no features; `skip` leaves such patches out and
             lists them. No undecodable patch ever reaches the encoder.
         dtype: how features are stored.
-        previews: write mask, stitch and GeoJSON of every slide.
+        previews: write mask, stitch and GeoJSON of every slide whose tissue was searched for.
     """
 
     cohort: Cohort
@@ -174,7 +174,7 @@ class Extraction:
         slide = open_slide(Path(record.path), record.slide_id, record.mpp, self.cohort.default_mpp)
         try:
             patches = self.patcher.patches(slide)
-            if self.previews:
+            if self.previews and patches.tissue:
                 write_previews(slide, patches, self.preview_folder)
             rows, features = encode_patches(slide, patches, self.encoder, self.corrupt_tiles)
         finally:

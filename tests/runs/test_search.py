@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pandas as pd
 import pytest
 import wandb
@@ -115,6 +117,44 @@ def test_broken_slide_is_reported_and_the_others_go_on(script: Script, regions: 
     assert table.loc["r5", "status"] == "unreadable"
     assert (table.drop("r5")["status"] == "ok").all()
     assert script("search", *_regions(regions, "strict=false")) == 0
+
+
+def test_features_of_clam_are_searched_without_extraction(script: Script, regions: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    features = tmp_path / "h5_files"
+    features.mkdir()
+    for i in range(8):
+        with h5py.File(features / f"r{i}.h5", "w") as file:
+            file["features"] = rng.normal(i % 4 < 2, 0.3, (6, 32)).astype(np.float32)
+            file["coords"] = np.arange(12, dtype=np.int32).reshape(6, 2) * 256
+    run = tmp_path / "run"
+    assert script("search", *_regions(regions, f"features_dir={features}", f"hydra.run.dir={run}")) == 0
+    assert json.loads((run / "metrics.json").read_text())["top1"]["value"] > 0.8
+    assert not (tmp_path / "cache" / "cohort" / "features").exists()
+
+
+def test_protocol_runs_on_an_index_folder_as_it_is(script: Script, regions: Path, tmp_path: Path) -> None:
+    index, run = tmp_path / "index", tmp_path / "run"
+    script("build_index", "engine=here", "patching.regions.patch_size_px=64", *_regions(regions, f"index_dir={index}"))
+    before = (index / "manifest.json").read_bytes()
+    assert script("search", f"index_dir={index}", "eval=leave_one_slide_out", f"hydra.run.dir={run}") == 0
+    assert (index / "manifest.json").read_bytes() == before
+    assert "index: reused" in (run / "search.log").read_text()
+    rankings = pd.read_parquet(run / "rankings.parquet")
+    assert (rankings["query_patient"] == rankings["hit_patient"]).any()
+    assert (rankings["query_id"] != rankings["hit_slide"]).all()
+
+
+def test_damaged_index_is_refused_with_the_command_that_rebuilds_it(
+    script: Script, regions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = tmp_path / "index"
+    script("build_index", *_regions(regions, f"index_dir={index}"))
+    file = index / "index.faiss"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    query = regions.parent / "r3.png"
+    assert script("search", f"index_dir={index}", f"query={query}", "query_mpp=0.5") == 2
+    assert f"python build_index.py index_dir={index}" in capsys.readouterr().err
 
 
 def test_patches_can_be_the_queries(script: Script, regions: Path, tmp_path: Path) -> None:

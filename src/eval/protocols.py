@@ -62,7 +62,7 @@ class RetrievalProtocol:
         name: as in conf/eval.
         unit: what is ranked and counted, slides or patches.
         leave_out: what of the query's own is left out of its database.
-        label: column of the cohort table that says what is relevant.
+        label: column of the cohort table that says what is relevant; None has to be set before judging.
         k: cut-offs of the metrics.
         depth: how many hits are ranked and saved; at least the largest `k`.
         metrics: names in src/eval/variants.py; the first is what the leaderboard is sorted by.
@@ -74,7 +74,7 @@ class RetrievalProtocol:
     name: str
     unit: Unit
     leave_out: LeaveOut
-    label: str
+    label: str | None
     k: Sequence[int]
     depth: int
     metrics: Sequence[str]
@@ -139,7 +139,7 @@ class RetrievalProtocol:
 
     def labels(self, cohort: pd.DataFrame) -> pd.Series:
         """The label of each slide, indexed by slide_id."""
-        if self.label not in cohort:
+        if self.label is None or self.label not in cohort:
             raise CohortError(f"cohort: no column '{self.label}' to judge by; it has {', '.join(map(str, cohort))}")
         by_slide = cohort.drop_duplicates("slide_id")
         return pd.Series(by_slide[self.label].to_numpy(), index=by_slide["slide_id"].astype(str))

@@ -25,6 +25,12 @@ def is_index(folder: str | None) -> bool:
     return bool(folder) and (Path(str(folder)) / MANIFEST_FILE).exists()
 
 
+def chosen_groups() -> set[str]:
+    """Groups and keys that the command line sets."""
+    overrides = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
+    return {override.key_or_group for override in overrides}
+
+
 def with_index_config(cfg: DictConfig) -> DictConfig:
     """The configuration with everything that `index_dir` was built with, then what the command line says.
 

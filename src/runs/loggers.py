@@ -1,4 +1,7 @@
-"""Where a run is logged: CSV always, W&B when asked for. What a logger cannot take it is not given."""
+"""Where a run is logged: CSV always, W&B when asked for. What a logger cannot take it is not given.
+
+Lightning and W&B are imported when the first logger is made: they take seconds, and many runs end before that.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-import wandb
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import ConfigError
@@ -21,6 +22,23 @@ from src.interfaces import Image
 
 # A run that is done again in its folder writes its log anew.
 warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+
+
+@runtime_checkable
+class Logger(Protocol):
+    """What Lightning's loggers have in common."""
+
+    def log_hyperparams(self, params: dict[str, Any]) -> None:
+        """The configuration of a run."""
+        ...
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Some numbers."""
+        ...
+
+    def finalize(self, status: str) -> None:
+        """Write what is still in memory."""
+        ...
 
 
 @contextmanager
@@ -41,6 +59,8 @@ def instantiate_loggers(cfg: DictConfig | None) -> list[Logger]:
     Raises:
         ConfigError: W&B is to be online and nobody is logged in, or it cannot be reached.
     """
+    import wandb
+
     loggers: list[Logger] = [instantiate(node, _convert_="all") for node in (cfg or {}).values()]
     for logger in _wandb(loggers):
         try:
@@ -88,6 +108,8 @@ def log_artifact(loggers: Sequence[Logger], name: str, kind: str, path: Path) ->
         kind: what it is, for example `model` or `index`.
         path: read at once, so that it may change later.
     """
+    import wandb
+
     for logger in _wandb(loggers):
         artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII), kind)
         if path.is_dir():
@@ -106,4 +128,6 @@ def finish(loggers: Sequence[Logger], is_failed: bool = False) -> None:
 
 
 def _wandb(loggers: Sequence[Logger]) -> list[Any]:
+    from lightning.pytorch.loggers import WandbLogger
+
     return [logger for logger in loggers if isinstance(logger, WandbLogger)]

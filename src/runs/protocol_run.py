@@ -52,7 +52,7 @@ def run_protocol(cfg: DictConfig) -> Outcome:
     protocol: RetrievalProtocol = instantiate(cfg.eval, _convert_="all")
     cfg = _ranking_of_unit(cfg, protocol)
     cohort = prepare_cohort(cfg)
-    protocol.labels(cohort.table)
+    cohort.labels(protocol.label)
     features = prepare_features(cfg, cohort)
     database = prepare_database(cfg, cohort, features)
     run_dir = Path(cfg.paths.run_dir)

@@ -29,10 +29,10 @@ _BLACK = (0, 0, 0)
 
 def answer_query(cfg: DictConfig) -> Outcome:
     """Search with one image or slide and show the hits."""
-    searchable, n_failed = open_searchable(cfg)
     run_dir = Path(cfg.paths.run_dir)
     slide = _open_query(cfg, run_dir)
     try:
+        searchable, n_failed = open_searchable(cfg)
         started = time.perf_counter()
         patches, query = _encoded(slide, searchable)
         encoded = time.perf_counter()
@@ -62,6 +62,8 @@ def _of_patient(patient_id: str | int | None, rows: Rows) -> Bool[np.ndarray, " 
 
 def _open_query(cfg: DictConfig, run_dir: Path) -> PyramidSlide:
     path = Path(cfg.query)
+    if not path.is_file():
+        raise ConfigError(f"query={path}: there is no such file; give an image or a slide")
     try:
         slide = open_slide(path, path.stem, cfg.query_mpp, background=_BLACK)
     except MppMissing as error:

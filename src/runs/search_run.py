@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from src.runs.index_config import is_index, with_index_config
+from src.errors import ConfigError
+from src.runs.index_config import chosen_groups, is_index, with_index_config
 from src.runs.job import Outcome
 from src.runs.protocol_run import measure_again, run_protocol
 from src.runs.query_run import answer_query
@@ -16,4 +17,8 @@ def search(cfg: DictConfig) -> Outcome:
         return measure_again(cfg)
     if is_index(cfg.index_dir):
         cfg = with_index_config(cfg)
+    elif cfg.index_dir and "data" not in chosen_groups():
+        raise ConfigError(
+            f"{cfg.index_dir} holds no index; build it with build_index.py, or name the cohort with data="
+        )
     return answer_query(cfg) if cfg.query else run_protocol(cfg)

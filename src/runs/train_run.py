@@ -13,7 +13,6 @@ import lightning
 import pandas as pd
 from hydra.utils import instantiate
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
@@ -29,7 +28,7 @@ from src.models.splits import SPLITS
 from src.models.tasks import Classification, ClassTask
 from src.runs.curves import training_curves
 from src.runs.job import Outcome
-from src.runs.loggers import log_artifact, log_config, log_images, log_table, open_loggers
+from src.runs.loggers import Logger, log_artifact, log_config, log_images, log_table, open_loggers
 from src.runs.prepare import prepare_cohort, prepare_features
 
 log = logging.getLogger(__name__)

@@ -90,6 +90,8 @@ def test_index_refuses_another_encoder(
         (["eval.metrics=[mmv]"], "'mmv' is not known; choose from"),
         (["index.metric=dot"], "index flat: metric is 'dot'"),
         (["data.table=nowhere.csv"], "nowhere.csv"),
+        (["data.label=null"], "set data.label to one of ['tissue', 'other']"),
+        (["query=nowhere.png"], "query=nowhere.png: there is no such file"),
         (["encoder=mobilenetv2"], "set encoder.checkpoint=FILE"),
     ],
 )
@@ -143,6 +145,13 @@ def test_protocol_runs_on_an_index_folder_as_it_is(script: Script, regions: Path
     rankings = pd.read_parquet(run / "rankings.parquet")
     assert (rankings["query_patient"] == rankings["hit_patient"]).any()
     assert (rankings["query_id"] != rankings["hit_slide"]).all()
+
+
+def test_missing_index_is_not_built_of_another_cohort(
+    script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script("search", f"index_dir={tmp_path / 'nowhere'}", "query=a.png") == 2
+    assert "holds no index; build it with build_index.py" in capsys.readouterr().err
 
 
 def test_damaged_index_is_refused_with_the_command_that_rebuilds_it(

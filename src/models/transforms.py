@@ -14,8 +14,6 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float32
 from PIL import Image as PillowImage
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as F  # noqa: N812
 
 from src.errors import ConfigError
 from src.interfaces import Image
@@ -54,6 +52,8 @@ class ImageTransform:
 
     def __call__(self, patch: Image) -> Float32[torch.Tensor, "3 rows columns"]:
         """The patch as the network takes it, (channel, row, column)."""
+        from torchvision.transforms import functional as F  # noqa: N812 - here, as weights are looked for first
+
         picture = self._resized(PillowImage.fromarray(patch))
         if self.crop_px is not None:
             picture = F.center_crop(picture, [self.crop_px])
@@ -67,6 +67,9 @@ class ImageTransform:
     def _resized(self, picture: PillowImage.Image) -> PillowImage.Image:
         if self.resize_px is None:
             return picture
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms import functional as F  # noqa: N812
+
         resized: PillowImage.Image = F.resize(picture, self._size(), InterpolationMode(self.interpolation))
         return resized
 

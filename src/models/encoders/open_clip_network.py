@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import open_clip
 from jaxtyping import Float
-from open_clip.timm_model import TimmModel
 from torch import Tensor, nn
 
 from src.models.weights import load_checkpoint
@@ -34,6 +32,8 @@ class OpenClipNetwork:
 
     def build(self) -> nn.Module:
         """The network with random weights."""
+        import open_clip  # here, so that missing weights are reported before the seconds that this takes
+
         module: nn.Module = open_clip.CLIP(**open_clip.get_model_config(self.architecture))
         return module
 
@@ -48,6 +48,8 @@ class OpenClipNetwork:
 
     def text_features(self, module: Any, texts: Sequence[str]) -> Float[Tensor, "text feature"]:
         """Projected features of texts of at most 77 tokens."""
+        import open_clip
+
         tokens = open_clip.get_tokenizer(self.architecture)(list(texts))
         projected: Tensor = module.encode_text(tokens.to(next(module.parameters()).device))
         return projected
@@ -77,6 +79,8 @@ class OpenClipTimmTower:
 
     def build(self) -> nn.Module:
         """The tower with random weights."""
+        from open_clip.timm_model import TimmModel
+
         tower: nn.Module = TimmModel(
             self.architecture,
             embed_dim=self.dim,

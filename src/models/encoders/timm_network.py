@@ -11,11 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import timm
 import torch
 from jaxtyping import Float
-from timm.layers.mlp import SwiGLUPacked
-from timm.models import vision_transformer
 from torch import Tensor, nn
 
 from src.models.weights import load_strictly, read_state, renamed
@@ -49,6 +46,9 @@ class TimmNetwork:
 
     def build(self) -> nn.Module:
         """The network with random weights."""
+        import timm  # here, so that missing weights are reported before the seconds that this takes
+        from timm.layers.mlp import SwiGLUPacked
+
         layers: dict[str, Any] = {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU} if self.swiglu else {}
         module: nn.Module = timm.create_model(self.architecture, num_classes=0, **self.kwargs, **layers)
         if self.features_from == "map":
@@ -60,6 +60,8 @@ class TimmNetwork:
         state = renamed(read_state(path), self.rename, self.ignore)
         module: Any = self.build()
         if self.dinov2_keys:
+            from timm.models import vision_transformer
+
             state = vision_transformer.checkpoint_filter_fn(state, module)
         return load_strictly(module, state, path)
 

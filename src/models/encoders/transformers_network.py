@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import open_clip
 import torch
 import transformers
 from jaxtyping import Float
@@ -103,6 +102,8 @@ class TransformersClip:
 
     def text_features(self, module: Any, texts: Sequence[str]) -> Float[Tensor, "text feature"]:
         """Projected features of texts of at most 77 tokens; the byte pairs of CLIP come with open_clip."""
+        import open_clip  # here, as only text needs it
+
         tokens = open_clip.get_tokenizer("ViT-B-32")(list(texts)).to(next(module.parameters()).device)
         projected: Tensor = module.get_text_features(input_ids=tokens).pooler_output
         return projected

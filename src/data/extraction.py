@@ -7,17 +7,14 @@ digest of its weights, number format). A file with the right key is reused, any 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
 
 from src.data.cohort import Cohort, SlideRecord
+from src.data.encoding import CorruptTilesPolicy, encode_patches
 from src.data.feature_files import (
     FORMAT_VERSION,
     FeatureDtype,
@@ -31,13 +28,10 @@ from src.data.patching import Patcher, Patches
 from src.data.preview import write_previews
 from src.data.progress import tracked
 from src.data.slide import PyramidSlide, open_slide
-from src.errors import CorruptTiles, HistoseekError, SlideError, UnreadableSlide
-from src.interfaces import Encoder, Image
+from src.errors import HistoseekError, SlideError, UnreadableSlide
+from src.interfaces import Encoder
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-CorruptTilesPolicy = Literal["fail", "skip"]
 
 
 @dataclass(frozen=True)
@@ -63,33 +57,6 @@ class SlideStatus:
     def is_failure(self) -> bool:
         """True when the slide should have features and has none."""
         return self.status not in ("ok", "no_tissue") and self.n_patches == 0
-
-
-class _Batch(NamedTuple):
-    rows: list[int]
-    images: list[Image]
-
-
-def encode_patches(
-    slide: PyramidSlide, patches: Patches, encoder: Encoder, corrupt_tiles: CorruptTilesPolicy = "fail"
-) -> tuple[list[int], Float32[np.ndarray, "patch feature"]]:
-    """Read and encode the patches of a slide; reading runs one batch ahead of encoding.
-
-    Returns:
-        The rows of `patches.coords` that could be decoded, and their features.
-
-    Raises:
-        CorruptTiles: a patch cannot be decoded (`fail`), or none can (`skip`).
-    """
-    rows: list[int] = []
-    features = [np.empty((0, encoder.dim), np.float32)]
-    for batch in _one_ahead(_batches(slide, patches, encoder.batch_size, corrupt_tiles)):
-        rows += batch.rows
-        if batch.images:
-            features.append(encoder.encode(batch.images))
-    if len(patches.coords) and not rows:
-        raise CorruptTiles(f"{slide.slide_id}: none of its {len(patches.coords)} patches can be decoded")
-    return rows, np.concatenate(features)
 
 
 @dataclass(frozen=True)
@@ -228,35 +195,3 @@ def _write_status_table(path: Path, statuses: list[SlideStatus]) -> None:
     table = pd.DataFrame([asdict(status) for status in statuses]).drop(columns="is_reused")
     with written_whole(path) as temporary:
         table.to_csv(temporary, index=False)
-
-
-def _batches(
-    slide: PyramidSlide, patches: Patches, batch_size: int, corrupt_tiles: CorruptTilesPolicy
-) -> Iterator[_Batch]:
-    for start in range(0, len(patches.coords), batch_size):
-        batch = _Batch([], [])
-        for row in range(start, min(start + batch_size, len(patches.coords))):
-            image = _read(slide, patches, row, corrupt_tiles)
-            if image is not None:
-                batch.rows.append(row)
-                batch.images.append(image)
-        yield batch
-
-
-def _read(slide: PyramidSlide, patches: Patches, row: int, corrupt_tiles: CorruptTilesPolicy) -> Image | None:
-    x, y = patches.coords[row]
-    try:
-        return slide.read(int(x), int(y), patches.size_px, patches.mpp)
-    except CorruptTiles:
-        if corrupt_tiles == "fail":
-            raise
-        return None
-
-
-def _one_ahead(batches: Iterator[T]) -> Iterator[T]:
-    """Yield from `batches` while a thread reads the next one, so that reading and encoding overlap."""
-    with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = pool.submit(next, batches, None)
-            yield batch

@@ -12,7 +12,7 @@ import PIL.Image
 from jaxtyping import Bool
 from omegaconf import DictConfig
 
-from src.data.extraction import encode_patches
+from src.data.encoding import encode_patches
 from src.data.files import write_json, written_whole
 from src.data.patching import Patches
 from src.data.slide import PyramidSlide, open_slide

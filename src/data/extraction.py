@@ -7,6 +7,7 @@ digest of its weights, number format). A file with the right key is reused, any 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from src.data.patching import Patcher, Patches
 from src.data.preview import write_previews
 from src.data.progress import tracked
 from src.data.slide import PyramidSlide, open_slide
-from src.errors import HistoseekError, SlideError, UnreadableSlide
+from src.errors import SlideError, UnreadableSlide
 from src.interfaces import Encoder
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class Extraction:
         key = self.key()
         records = list(self.cohort.records())
         statuses = [self._extract(record, key) for record in tracked(records, f"features, {self.encoder.name}")]
-        _write_status_table(self.folder / "status.csv", statuses)
+        write_status_table(self.folder / "status.csv", statuses)
         return statuses
 
     def _extract(self, record: SlideRecord, key: str) -> SlideStatus:
@@ -118,7 +119,8 @@ class Extraction:
             return self._reused(path, slide_key) or self._made(record, path, slide_key)
         except SlideError as error:
             status = SlideStatus(record.slide_id, error.status, str(error))
-        except (HistoseekError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        except Exception as error:  # whatever a damaged file does to a library, the other slides go on
+            log.debug("%s", record.slide_id, exc_info=True)
             status = SlideStatus(record.slide_id, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
         path.unlink(missing_ok=True)
         log.warning("%s %s", status.status, status.reason)
@@ -191,7 +193,8 @@ def _geometry(slide: PyramidSlide, patches: Patches) -> PatchGeometry:
     )
 
 
-def _write_status_table(path: Path, statuses: list[SlideStatus]) -> None:
+def write_status_table(path: Path, statuses: Sequence[SlideStatus]) -> None:
+    """Write the statuses as a CSV table, whole or not at all."""
     table = pd.DataFrame([asdict(status) for status in statuses]).drop(columns="is_reused")
     with written_whole(path) as temporary:
         table.to_csv(temporary, index=False)

@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.cohort import Cohort
-from src.data.extraction import Extraction, SlideStatus
+from src.data.extraction import Extraction, SlideStatus, write_status_table
 from src.data.feature_folder import FeatureFolder, open_feature_folder
 from src.data.files import digest
 from src.data.patching import GridPatcher, Patcher, Patching
-from src.data.progress import progress_bar
+from src.data.progress import progress_bar, tracked
+from src.errors import FeatureFileError
 from src.index.engine import RetrievalEngine
 from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
 from src.interfaces import Encoder
@@ -39,7 +40,7 @@ class Features:
 
     Attributes:
         encoder: what made them; for given feature files, what queries are encoded with.
-        statuses: one per slide of the cohort; empty when feature files were given.
+        statuses: one per slide of the cohort.
         seconds: spent on opening and extracting.
     """
 
@@ -81,14 +82,17 @@ def prepare_features(cfg: DictConfig, cohort: Cohort) -> Features:
     started = time.perf_counter()
     encoder: Encoder = instantiate(cfg.encoder, _convert_="all")
     patching: Patching = instantiate(cfg.patching, _convert_="all")
-    statuses: list[SlideStatus] = []
-    folder = Path(cfg.features_dir or "")
-    if not cfg.features_dir:
+    if cfg.features_dir:
+        folder = Path(cfg.features_dir)
+        store, statuses = _given(open_feature_folder(folder, cohort), cohort)
+        write_status_table(Path(cfg.paths.run_dir) / "status.csv", statuses)
+        _report(statuses, Path(cfg.paths.run_dir))
+    else:
         _warn_of_other_scale(encoder, patching.of(cohort.kind))
         extraction = _extraction(cfg, cohort, encoder, patching)
         folder, statuses = extraction.folder, extraction.run()
         _report(statuses, folder)
-    store = open_feature_folder(folder, cohort)
+        store = open_feature_folder(folder, cohort)
     log.info("features: %d of %d slides, %d dimensions, %s", len(store.slide_ids), len(cohort.table), store.dim, folder)
     return Features(store, encoder, patching, statuses, time.perf_counter() - started)
 
@@ -108,6 +112,22 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
     engine.save(folder, _provenance(cfg, cohort, features, key))
     log.info("index: built %s, %d rows in %.1f s", folder, len(engine.rows), seconds)
     return Database(engine, folder, seconds)
+
+
+def _given(store: FeatureFolder, cohort: Cohort) -> tuple[FeatureFolder, list[SlideStatus]]:
+    """The slides whose given file can be used, and the status of every slide."""
+    statuses = []
+    for record in tracked(list(cohort.records()), "features, given"):
+        try:
+            slide = store.load(record.slide_id)
+            size = slide.patch_size_level0[0]
+            status = SlideStatus(record.slide_id, "ok", "", len(slide.features), 0, size, slide.mpp, is_reused=True)
+        except FeatureFileError as error:
+            status = SlideStatus(record.slide_id, "failed", str(error))
+            log.warning("failed %s", error)
+        statuses.append(status)
+    usable = {status.slide_id: store.records[status.slide_id] for status in statuses if not status.is_failure}
+    return replace(store, records=usable), statuses
 
 
 def _extraction(cfg: DictConfig, cohort: Cohort, encoder: Encoder, patching: Patching) -> Extraction:

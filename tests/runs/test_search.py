@@ -135,6 +135,25 @@ def test_features_of_clam_are_searched_without_extraction(script: Script, region
     assert not (tmp_path / "cache" / "cohort" / "features").exists()
 
 
+def test_given_feature_file_that_cannot_be_used_is_reported_and_the_others_go_on(
+    script: Script, regions: Path, tmp_path: Path
+) -> None:
+    features, run = tmp_path / "h5_files", tmp_path / "run"
+    features.mkdir()
+    for i in range(7):
+        values = np.random.default_rng(i).normal(size=(3, 8 if i else 9)).astype(np.float32)
+        with h5py.File(features / f"r{7 - i}.h5", "w") as file:
+            file["features"] = np.full_like(values, np.nan) if i == 1 else values
+            file["coords"] = np.zeros((3, 2), np.int32)
+    assert script("search", *_regions(regions, f"features_dir={features}", f"hydra.run.dir={run}")) == 3
+    table = pd.read_csv(run / "status.csv").set_index("slide_id")
+    reasons = table.loc[table["status"] == "failed", "reason"].to_dict()
+    assert set(reasons) == {"r0", "r6", "r7"}
+    assert "no features" in reasons["r0"]
+    assert "NaN" in reasons["r6"]
+    assert "9 columns" in reasons["r7"]
+
+
 def test_protocol_runs_on_an_index_folder_as_it_is(script: Script, regions: Path, tmp_path: Path) -> None:
     index, run = tmp_path / "index", tmp_path / "run"
     script("build_index", "engine=here", "patching.regions.patch_size_px=64", *_regions(regions, f"index_dir={index}"))

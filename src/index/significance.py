@@ -91,7 +91,8 @@ def euclidean_distances(
         raise ConfigError("significance: the background holds no vectors, expected at least two; draw it again")
     if vectors.shape[1] != len(query):
         raise ConfigError(
-            f"significance: the query has {len(query)} columns, the background {vectors.shape[1]}; use one encoder and head"
+            f"significance: the query has {len(query)} columns, the background {vectors.shape[1]}; "
+            "use one encoder and head"
         )
     distances: Float[np.ndarray, " row"] = np.linalg.norm(vectors - query, axis=1)
     return distances

@@ -32,8 +32,8 @@ def report_of(raw: RawLabels) -> Any:
 
 
 def profiles_of(raw: RawLabels, normals: list[str], tumours: list[str]) -> pd.DataFrame:
-    logs = np.log2(raw.fpkm + 1)
-    above: pd.DataFrame = logs[tumours].sub(logs[normals].mean(axis=1).to_numpy(), axis=0)
+    logs = (raw.fpkm + 1).apply(np.log2)
+    above = logs[tumours].sub(logs[normals].mean(axis=1).to_numpy(), axis=0)
     return above.groupby(level=0).median()
 
 
@@ -145,6 +145,7 @@ def test_parquet_and_gzip_hold_the_same(raw: RawLabels) -> None:
     [
         ("Merged_FPKM.tsv", "gene_name", "symbol", "Merged_FPKM.tsv: column gene_name is missing"),
         ("Merged_FPKM.tsv", "CD8B\t", "CD8B\tlow", f"line 3: column {ALIQUOTS[0]} is 'low"),
+        ("Merged_FPKM.tsv", "CD8B\t", "\nCD8B\tlow", f"line 4: column {ALIQUOTS[0]} is 'low"),
         ("Merged_FPKM.tsv", "CD8B\t", "CD8B\t-", f"gene CD8B: column {ALIQUOTS[0]} is -"),
         ("Merged_FPKM.tsv", "CD8B\t", "CD8C\t", "Merged_FPKM.tsv: gene CD8B is missing"),
         ("Merged_FPKM.tsv", "CD8B\t", "\t", "line 3: column gene_name is empty"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from src.index.significance import (
     significance,
 )
 
-FLOAT32 = {"rtol": 1e-5, "atol": 1e-5}
 POOL = np.arange(40, dtype=np.float32).reshape(20, 2)
 BACKGROUND = np.array([1, 2, 3, 4], dtype=np.float32)
+
+
+def assert_equal_in_float32(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.golden
@@ -25,7 +29,7 @@ BACKGROUND = np.array([1, 2, 3, 4], dtype=np.float32)
 def test_z_and_p_are_those_of_here(golden_dir: Path, official: bool, name: str) -> None:
     with np.load(golden_dir / "here_significance.npz", allow_pickle=False) as recorded:
         found = significance(recorded["faiss_sq_l2"], recorded["bg_dist"], official)
-        np.testing.assert_allclose(found.z, recorded[f"{name}_z"], **FLOAT32)
+        assert_equal_in_float32(found.z, recorded[f"{name}_z"])
         np.testing.assert_array_equal(found.p, recorded[f"{name}_p"])
 
 
@@ -33,8 +37,8 @@ def test_z_and_p_are_those_of_here(golden_dir: Path, official: bool, name: str) 
 def test_distances_from_vectors_are_those_of_here(golden_dir: Path) -> None:
     with np.load(golden_dir / "here_significance.npz", allow_pickle=False) as recorded:
         query, hits = recorded["query"][0], recorded["database"][recorded["top_index"]]
-        np.testing.assert_allclose(euclidean_distances(query, recorded["background"]), recorded["bg_dist"], **FLOAT32)
-        np.testing.assert_allclose(euclidean_distances(query, hits), recorded["euclid"], **FLOAT32)
+        assert_equal_in_float32(euclidean_distances(query, recorded["background"]), recorded["bg_dist"])
+        assert_equal_in_float32(euclidean_distances(query, hits), recorded["euclid"])
 
 
 @pytest.mark.golden
@@ -43,7 +47,7 @@ def test_mean_and_std_of_the_background_are_those_of_here(golden_dir: Path) -> N
     with np.load(golden_dir / "here_significance.npz", allow_pickle=False) as recorded:
         found = significance(recorded["faiss_sq_l2"], recorded["bg_dist"])
     measured = (found.background_mean, found.background_std)
-    np.testing.assert_allclose(measured, (ranking["bg_mean"], ranking["bg_std_ddof0"]), **FLOAT32)
+    assert_equal_in_float32(measured, (ranking["bg_mean"], ranking["bg_std_ddof0"]))
 
 
 def test_p_counts_a_background_vector_at_the_same_distance() -> None:

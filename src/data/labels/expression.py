@@ -101,7 +101,7 @@ def _check_fpkm(table: pd.DataFrame, file: Path) -> None:
 
 
 def _above_reference(table: pd.DataFrame, normals: list[str], unread: list[str]) -> Expression:
-    logs = np.log2(table + 1)
+    logs = table.add(1).transform(np.log2)
     reference = logs[normals] if normals else logs
     above = logs.drop(columns=normals).sub(reference.mean(axis=1).to_numpy(), axis=0)
     n_repeated = int(table.index[table.index.duplicated()].nunique())

@@ -97,7 +97,7 @@ def gene_classes(cancer: str, effects: Effects, patient_ids: Sequence[str]) -> G
             dropped[gene] = reason
         else:
             columns[f"{gene}_cls"] = classes
-    table = pd.DataFrame(columns, index=pd.Index(patient_ids, name="patient_id", dtype=object), dtype="int64")
+    table = pd.DataFrame(columns, list(patient_ids), dtype="int64").rename_axis("patient_id")
     return GeneClasses(table, dropped, _unrecognised(effects, valid_genes(cancer)))
 
 

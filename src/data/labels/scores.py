@@ -64,8 +64,9 @@ def correlations(profiles: pd.DataFrame, signature: pd.Series, where: str) -> pd
     centred = profiles.loc[shared] - profiles.loc[shared].mean()
     weights = signature.loc[shared] - signature.loc[shared].mean()
     norms = np.sqrt((centred**2).sum() * (weights**2).sum())
-    is_flat = profiles.loc[shared].nunique() == 1  # a mean that is rounded leaves a norm above 0
-    return (centred.mul(weights, axis=0).sum() / norms.mask(is_flat)).clip(-1, 1)
+    is_flat = profiles.loc[shared].max() == profiles.loc[shared].min()  # a rounded mean leaves a norm above 0
+    found: pd.Series = centred.mul(weights, axis=0).sum() / norms.mask(is_flat)
+    return found.clip(-1, 1)
 
 
 def patient_scores(scores: pd.DataFrame, aggregate: Aggregate = "mean") -> pd.DataFrame:

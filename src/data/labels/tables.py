@@ -37,8 +37,7 @@ def read_text_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
         rows = pd.read_csv(
             file, sep=_separator(file), skiprows=n_above, usecols=list(columns), dtype=str, skip_blank_lines=False
         )
-    rows.index = pd.RangeIndex(n_above + 2, n_above + 2 + len(rows), name=LINE)
-    return rows.dropna(how="all").apply(lambda cells: cells.str.strip())
+    return _by_line(rows, n_above).map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
 
 
 def read_numbers(file: Path, key: str | None = None, prefix: str = "") -> pd.DataFrame:
@@ -57,12 +56,12 @@ def read_numbers(file: Path, key: str | None = None, prefix: str = "") -> pd.Dat
     wanted = [name for name in names if name != key and name.startswith(prefix)]
     if not wanted:
         raise CohortError(f"{file}: no column of numbers starts with {prefix!r}; the table has {shortened(names)}")
-    rows = _read_float(file, names, [key, *wanted], n_above).set_index(key)
-    for position in np.flatnonzero(rows.index.isna()):
-        raise CohortError(f"{file}: line {position + n_above + 2}: column {key} is empty; expected a gene symbol")
+    rows = _read_float(file, names, [key, *wanted], n_above)
+    for line in rows.index[rows[key].isna()]:
+        raise CohortError(f"{file}: line {line}: column {key} is empty; expected a gene symbol")
     if rows.empty:
         raise CohortError(f"{file}: the table has no rows; expected one per gene")
-    return rows
+    return rows.set_index(key)
 
 
 def column_names(file: Path) -> list[str]:
@@ -128,19 +127,29 @@ def _read_float(file: Path, names: list[str], columns: list[str], n_above: int) 
             text = _read(file, names, [], n_above)
     for column in columns[1:]:
         is_bad = pd.to_numeric(text[column], errors="coerce").isna() & text[column].notna()
-        for position in np.flatnonzero(is_bad):
-            cell = text[column].iloc[position]
-            raise CohortError(f"{file}: line {position + n_above + 2}: column {column} is {cell!r}; expected a number")
+        for line, cell in text.loc[is_bad, column].items():
+            raise CohortError(f"{file}: line {line}: column {column} is {cell!r}; expected a number")
     raise CohortError(f"{file}: not a table of numbers; write it as text with one line per gene")
 
 
 def _read(file: Path, names: list[str], numbers: list[str], n_above: int) -> pd.DataFrame:
-    """Every column, as pandas counts the cells of a line only then."""
+    """Every column, indexed by line; pandas counts the cells of a line only when it reads all of them."""
     dtype = {**dict.fromkeys(names, str), **dict.fromkeys(numbers, np.float64)}
-    rows: pd.DataFrame = pd.read_csv(
-        file, sep=_separator(file), skiprows=n_above + 1, header=None, names=names, dtype=dtype
+    rows = pd.read_csv(
+        file,
+        sep=_separator(file),
+        skiprows=n_above + 1,
+        header=None,
+        names=names,
+        dtype=dtype,
+        skip_blank_lines=False,
     )
-    return rows
+    return _by_line(rows, n_above)
+
+
+def _by_line(rows: pd.DataFrame, n_above: int) -> pd.DataFrame:
+    rows.index = pd.RangeIndex(n_above + 2, n_above + 2 + len(rows), name=LINE)
+    return rows.dropna(how="all")
 
 
 def _separator(file: Path) -> str:

@@ -166,6 +166,8 @@ def test_parquet_and_gzip_hold_the_same(raw: RawLabels) -> None:
         ("manifest.csv", "brca.maf\n", "brca.maf\nBRCA,x,,\n", "line 3: cancer type BRCA appears twice"),
         ("manifest.csv", "brca.maf\n", "brca.maf\nOV,Merged_FPKM.tsv,,\n", "tables of BRCA and OV"),
         ("manifest.csv", "fpkm", "tpm", "manifest.csv: column fpkm is missing"),
+        ("manifest.csv", "BRCA,Merged_FPKM.tsv", "BRCA,", "manifest.csv: line 2: fpkm is empty"),
+        ("manifest.csv", "BRCA,Merged_FPKM.tsv,samples.tsv,brca.maf\n", "", "manifest.csv: no cancer types"),
         ("manifest.csv", "Merged", "Lost", "Lost_FPKM.tsv: no such file"),
     ],
 )

@@ -41,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Make the label table; the exit code."""
     options = _parser().parse_args(arguments)
     try:
+        cancers = read_manifest(options.manifest)
         signatures = read_signatures(options.gene_sets, options.exclusion, options.dysfunction)
         choices = LabelOptions(options.patient_aggregate, options.official_drop_paired_tumours)
-        labels = make_labels(read_manifest(options.manifest), signatures, choices)
+        labels = make_labels(cancers, signatures, choices)
         report = write_labels(labels, options.out)
     except HistoseekError as error:
         print(f"error: {error}", file=sys.stderr)

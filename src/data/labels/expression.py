@@ -3,6 +3,7 @@
 Source: data2intelligence/HERE_training, `prepare_dataset_v7.py` (commit aea9856).
 Differs from HERE's code: only the columns of normal samples are taken out; the code finds them by the patient and takes
 that patient's tumours out with them, and into the mean of the normals (`official_drop_paired_tumours`).
+One sample type has to hold both `solid` and `normal`; the code joins all types of a patient before it looks.
 """
 
 from __future__ import annotations

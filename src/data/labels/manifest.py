@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.data.cohorts.table import read_table
 from src.data.labels.genes import valid_genes
+from src.data.labels.tables import column_names, read_text_table
 from src.errors import CohortError
 
 _FILES = ("fpkm", "samples", "maf")
@@ -35,10 +35,8 @@ def read_manifest(file: Path) -> list[CancerFiles]:
     Raises:
         CohortError: a missing column, an unknown cancer type, a type given twice, or an empty path to FPKM.
     """
-    rows = read_table(file)
-    for column in ("cancer", "fpkm"):
-        if column not in rows.columns:
-            raise CohortError(f"{file}: column {column} is missing; the table has {list(rows.columns)}")
+    optional = [name for name in ("samples", "maf") if name in column_names(file)]
+    rows = read_text_table(file, ["cancer", "fpkm", *optional])
     cancers: list[CancerFiles] = []
     for line, row in rows.iterrows():
         where = f"{file}: line {line}"

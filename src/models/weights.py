@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from src.errors import WeightsUnavailable
 
-_WRAPPERS = ("state_dict", "model", "teacher")
+_WRAPPERS = ("state_dict", "model", "teacher", "MODEL_STATE")
 _HEAD = re.compile(r"(classifier|head|fc)\.")
 _COUNTER = "num_batches_tracked"  # counts training steps; the output does not depend on it, and old files lack it
 _SHOWN = 3
@@ -72,14 +72,19 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], path: Path) ->
     return module
 
 
-def refuse_misfits(path: Path, missing: Iterable[str], unexpected: Iterable[str], reshaped: Iterable[str]) -> None:
-    """Raise WeightsUnavailable unless all three are empty."""
+def refuse_misfits(
+    path: Path,
+    missing: Iterable[str],
+    unexpected: Iterable[str],
+    reshaped: Iterable[str],
+    owner: str = "encoder",
+    advice: str = "give its own checkpoint, or another encoder=",
+) -> None:
+    """Raise WeightsUnavailable, naming whose weights were expected and what to do, unless all three are empty."""
     misfits = {"missing": sorted(missing), "unexpected": sorted(unexpected), "of another shape": sorted(reshaped)}
     parts = [f"{len(keys)} keys {kind} ({_some(keys)})" for kind, keys in misfits.items() if keys]
     if parts:
-        raise WeightsUnavailable(
-            f"{path}: not weights of this encoder: {', '.join(parts)}; give its own checkpoint, or another encoder="
-        )
+        raise WeightsUnavailable(f"{path}: not weights of this {owner}: {', '.join(parts)}; {advice}")
 
 
 def digest_of(module: nn.Module) -> str:

@@ -17,7 +17,7 @@ from src.models.tasks import Task
 
 
 class Prediction(NamedTuple):
-    """What is said of one slide; `values` is (output,), for a classification the probability of each class."""
+    """What is said of one slide; `values` is (output,), as `Task.predict` gives it."""
 
     slide_id: str
     values: Tensor
@@ -44,6 +44,7 @@ class BagClassifier(lightning.LightningModule):
         self.weight_decay = weight_decay
         self.seed = seed
         self.classifier = nn.Linear(head.dim_out, task.n_outputs)
+        task.start_outputs(self.classifier)
         self.metrics = nn.ModuleDict({f"{name}_metrics": task.metrics(f"{name}/") for name in SPLITS})
         self.save_hyperparameters(self.settings(), logger=False)
 
@@ -65,15 +66,26 @@ class BagClassifier(lightning.LightningModule):
     def training_step(self, bag: Bag, batch_idx: int) -> Float[Tensor, ""]:
         """Loss of one bag."""
         torch.manual_seed(seed_of(self.seed, self.current_epoch, bag.slide_id))
-        return self._judge(bag, "train")
+        loss = self._judge(bag, "train")
+        if self.trainer.is_last_batch:  # callbacks read metrics before on_train_epoch_end would give them
+            self._report("train")
+        return loss
 
     def validation_step(self, bag: Bag, batch_idx: int) -> None:
         """Judge one bag."""
         self._judge(bag, "val")
 
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of all bags."""
+        self._report("val")
+
     def test_step(self, bag: Bag, batch_idx: int) -> None:
         """Judge one bag."""
         self._judge(bag, "test")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of all bags."""
+        self._report("test")
 
     def predict_step(self, bag: Bag, batch_idx: int) -> Prediction:
         """Predict one bag."""
@@ -88,8 +100,14 @@ class BagClassifier(lightning.LightningModule):
         outputs, _ = self(bag.features)
         target = self.task.target(bag.label).to(outputs.device)
         loss = self.task.loss(outputs, target)
-        metrics = cast(MetricCollection, self.metrics[f"{split}_metrics"])
-        metrics.update(self.task.predict(outputs).detach()[None], target[None])
+        self._metrics_of(split).update(self.task.predict(outputs).detach()[None], target[None])
         self.log(f"{split}/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1)
         return loss
+
+    def _report(self, split: str) -> None:
+        metrics = self._metrics_of(split)
+        self.log_dict(metrics.compute(), on_step=False, on_epoch=True, batch_size=1)
+        metrics.reset()
+
+    def _metrics_of(self, split: str) -> MetricCollection:
+        return cast(MetricCollection, self.metrics[f"{split}_metrics"])

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pandas as pd
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from src.data.cohort import Cohort
 from src.errors import ConfigError
 from src.models.auroc import MacroAuroc
 
@@ -23,7 +25,13 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Task(Protocol):
-    """A task whose targets are known; `BagClassifier` needs no more than this."""
+    """A task whose targets are known; `BagClassifier` needs no more than this.
+
+    Attributes:
+        headline: the metric that tells most, higher is better.
+    """
+
+    headline: ClassVar[str]
 
     @property
     def n_outputs(self) -> int:
@@ -34,8 +42,12 @@ class Task(Protocol):
         """Plain values that a checkpoint keeps."""
         ...
 
-    def target(self, label: str) -> Tensor:
-        """The label of one slide as `loss` and the metrics take it."""
+    def start_outputs(self, outputs: nn.Linear) -> None:
+        """Draw the first weights of the layer that gives the outputs, where they should not be torch's own."""
+        ...
+
+    def target(self, label: Any) -> Tensor:
+        """The label of one slide, as `TaskChoice.read` gave it, as `loss` and the metrics take it."""
         ...
 
     def loss(self, outputs: Float[Tensor, " output"], target: Tensor) -> Float[Tensor, ""]:
@@ -46,8 +58,33 @@ class Task(Protocol):
         """Outputs as they are reported."""
         ...
 
+    def report(self, label: Any, values: Float[Tensor, " output"]) -> Mapping[str, Any]:
+        """The label and what `predict` gave, as columns of a table."""
+        ...
+
     def metrics(self, prefix: str) -> MetricCollection:
-        """Metrics of predictions (slide, output) and targets (slide,), gathered over an epoch."""
+        """Metrics of predictions (slide, output) and targets (slide, ...), gathered over an epoch."""
+        ...
+
+
+@runtime_checkable
+class TaskChoice(Protocol):
+    """What is to be learnt, before the slides are seen: one option of `task=`."""
+
+    def read(self, cohort: Cohort, slide_ids: Sequence[str]) -> pd.Series:
+        """The label of each slide that can be learnt from, by slide_id: a class, or a tuple of cells."""
+        ...
+
+    def strata(self, labels: pd.Series) -> pd.DataFrame | None:
+        """Columns of which every split should have every class; None where the labels are classes themselves."""
+        ...
+
+    def summary(self, labels: pd.Series) -> str:
+        """What some slides are, for the log."""
+        ...
+
+    def fit(self, labels: pd.Series) -> Task:
+        """The task, its classes and weights found from the slides in train."""
         ...
 
 
@@ -62,6 +99,19 @@ class Classification:
 
     label: str
     weight_classes: bool = False
+
+    def read(self, cohort: Cohort, slide_ids: Sequence[str]) -> pd.Series:
+        """The class of each slide that can be learnt from; see `labelled`."""
+        return self.labelled(cohort.labels(self.label), slide_ids)
+
+    def strata(self, labels: pd.Series) -> None:
+        """None: the labels are the classes."""
+        return
+
+    def summary(self, labels: pd.Series) -> str:
+        """Slides, and how many of each class."""
+        counts = sorted(Counter(labels).items())
+        return f"{len(labels)} slides ({', '.join(f'{name} {n}' for name, n in counts)})"
 
     def labelled(self, labels: pd.Series, slide_ids: Sequence[str]) -> pd.Series:
         """The slides that can be learnt from; what is left out is counted on the log.
@@ -114,6 +164,8 @@ class ClassTask:
     classes: tuple[str, ...]
     weights: tuple[float, ...] | None = None
 
+    headline: ClassVar[str] = "accuracy"
+
     @property
     def n_outputs(self) -> int:
         """One logit per class."""
@@ -127,6 +179,9 @@ class ClassTask:
             "weights": None if self.weights is None else list(self.weights),
         }
 
+    def start_outputs(self, outputs: nn.Linear) -> None:
+        """Torch's own weights stay."""
+
     def target(self, label: str) -> Int64[Tensor, ""]:
         """Position of the class."""
         return torch.tensor(self.classes.index(label))
@@ -139,6 +194,12 @@ class ClassTask:
     def predict(self, outputs: Float[Tensor, " class"]) -> Float[Tensor, " class"]:
         """Probability of each class."""
         return outputs.softmax(0)
+
+    def report(self, label: str, values: Float[Tensor, " class"]) -> dict[str, str | float]:
+        """The class, the most probable one, and the probability of each."""
+        named = zip(self.classes, values.tolist(), strict=True)
+        predicted = self.classes[int(values.argmax())]
+        return {"label": label, "predicted": predicted, **{f"probability_{name}": value for name, value in named}}
 
     def metrics(self, prefix: str) -> MetricCollection:
         """Share of slides that are right, the same per class and averaged, and the AUROC of `MacroAuroc`."""

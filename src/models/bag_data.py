@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -15,7 +14,12 @@ from src.data.files import digest
 from src.errors import ConfigError
 from src.interfaces import FeatureStore
 from src.models.bags import Bag, EpochSampler, LateLoader, SampledBags, WholeBags
-from src.models.splits import SPLITS, checked_split, split_by_patient
+from src.models.splits import (
+    checked_split,
+    refuse_unseen_classes,
+    split_by_patient,
+    split_with_every_class,
+)
 
 Key = TypeVar("Key")
 
@@ -25,13 +29,14 @@ class BagDataModule(lightning.LightningDataModule):
 
     Args:
         store: the features; read lazily, so memory holds one bag per worker.
-        labels: class of each slide to use, by slide_id; none missing.
+        labels: class, or one cell per target, of each slide to use, by slide_id; none missing.
         patients: owner of each slide, by slide_id.
         split: `train`, `val` or `test`, by slide_id, where the cohort says so; otherwise a split is drawn.
         fractions: share of the patients in train, val and test, when a split is drawn.
         seed: of the split, the order and the sampled patches.
         max_patches: patches of a bag in training; None for all. Validation and test always see all.
         num_workers: processes that read ahead.
+        strata: where labels are not classes, columns of which every drawn split should have every class.
 
     Raises:
         ConfigError: no split can be made, or a setting out of range.
@@ -47,6 +52,7 @@ class BagDataModule(lightning.LightningDataModule):
         seed: int = 0,
         max_patches: int | None = None,
         num_workers: int = 0,
+        strata: pd.DataFrame | None = None,
     ) -> None:
         super().__init__()
         if max_patches is not None and max_patches < 1:
@@ -56,22 +62,21 @@ class BagDataModule(lightning.LightningDataModule):
         self.store = store
         self.labels = labels
         self.patients = patients
-        self.split = (
-            split_by_patient(labels, patients, fractions, seed)
-            if split is None
-            else checked_split(split, labels, patients)
-        )
+        if split is not None:
+            self.split = checked_split(split, labels, patients)
+        elif strata is not None:
+            self.split = split_with_every_class(strata, patients, fractions, seed)
+        else:
+            self.split = split_by_patient(labels, patients, fractions, seed)
+        if strata is None:
+            refuse_unseen_classes(self.split, labels)
         self.seed = seed
         self.max_patches = max_patches
         self.num_workers = num_workers
 
     def labels_in(self, split: str) -> pd.Series:
-        """Class of each slide of a split, by slide_id."""
+        """Label of each slide of a split, by slide_id."""
         return self.labels[self.split == split]
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Slides per split and class."""
-        return {name: dict(sorted(Counter(self.labels_in(name)).items())) for name in SPLITS}
 
     def train_dataloader(self) -> DataLoader[Bag]:
         """Shuffled bags, sampled."""

@@ -6,7 +6,7 @@ Every random choice follows from (seed, epoch, slide), so a training that was st
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +24,12 @@ class Bag(NamedTuple):
 
     Attributes:
         features: float32 (patch, feature).
-        label: its class.
+        label: its class, or one cell per target.
     """
 
     slide_id: str
     features: Tensor
-    label: str
+    label: str | Sequence[str | float]
 
 
 def seed_of(seed: int, epoch: int, slide_id: str) -> int:
@@ -43,7 +43,7 @@ class WholeBags(Dataset[Bag]):
 
     Args:
         store: the features.
-        labels: class of each slide, by slide_id.
+        labels: class, or one cell per target, of each slide, by slide_id.
     """
 
     def __init__(self, store: FeatureStore, labels: pd.Series) -> None:
@@ -55,7 +55,8 @@ class WholeBags(Dataset[Bag]):
         features = self.store.load(slide_id).features
         if not np.isfinite(features).all():
             raise FeatureFileError(f"{slide_id}: features hold NaN or infinity; extract the slide again")
-        return Bag(slide_id, torch.from_numpy(features), str(self.labels.iloc[index]))
+        label = self.labels.iloc[index]
+        return Bag(slide_id, torch.from_numpy(features), label if isinstance(label, tuple) else str(label))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -13,16 +13,17 @@ from src.eval.figures import MUTED, PALETTE
 _COLOURS = {"train": MUTED, "val": PALETTE[0]}
 
 
-def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> Figure:
-    """Loss and accuracy per epoch, train and val; the epoch that was chosen is marked.
+def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int, metric: str = "accuracy") -> Figure:
+    """Loss and one metric per epoch, train and val; the epoch that was chosen is marked.
 
     Args:
         epochs: metrics such as `val/loss` of each epoch.
         best_epoch: position in `epochs`.
+        metric: drawn beside the loss.
     """
     figure = Figure(figsize=(8, 3), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        _draw(axes, epochs, metric)
+    for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
+        _draw(axes, epochs, name)
         axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1, label=f"chosen: {best_epoch}")
     axes.legend(frameon=False)
     return figure

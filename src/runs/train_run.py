@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import lightning
 import pandas as pd
@@ -25,7 +25,7 @@ from src.models.bag_classifier import BagClassifier, Prediction
 from src.models.bag_data import BagDataModule
 from src.models.resume import History, read_checkpoint, refuse_other_settings
 from src.models.splits import SPLITS
-from src.models.tasks import Classification, ClassTask
+from src.models.tasks import Task, TaskChoice
 from src.runs.curves import training_curves
 from src.runs.job import Outcome
 from src.runs.loggers import Logger, log_artifact, log_config, log_images, log_table, open_loggers
@@ -86,22 +86,24 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
         epoch = len(epochs) - 1 if best is None else int(read_checkpoint(best)["epoch"])
         metrics = _defined({**tested, **epochs[epoch], _EPOCH: float(epoch)})
         predictions = _predictions(trainer, model, bags, task)
-        _write(Path(cfg.paths.run_dir), metrics, predictions, training_curves(epochs, epoch))
-        _log(loggers, Path(cfg.paths.run_dir), predictions, best)
+        _write(Path(cfg.paths.run_dir), metrics, predictions, training_curves(epochs, epoch, task.headline))
+        _log(loggers, Path(cfg.paths.run_dir), predictions, best, task.headline)
     return metrics
 
 
-def _bags(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> tuple[BagDataModule, ClassTask]:
-    classification: Classification = instantiate(cfg.task, _convert_="all")
+def _bags(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> tuple[BagDataModule, Task]:
+    choice: TaskChoice = instantiate(cfg.task, _convert_="all")
     table = cohort.table.set_index("slide_id")
-    labels = classification.labelled(cohort.labels(classification.label), store.slide_ids)
-    bags: BagDataModule = instantiate(cfg.bags, _convert_="all")(store, labels, table["patient_id"], table.get("split"))
-    for split, counts in bags.counts().items():
-        log.info("%s: %d slides (%s)", split, sum(counts.values()), ", ".join(f"{k} {n}" for k, n in counts.items()))
-    return bags, classification.fit(bags.labels_in("train"))
+    labels = choice.read(cohort, store.slide_ids)
+    bags: BagDataModule = instantiate(cfg.bags, _convert_="all")(
+        store, labels, table["patient_id"], table.get("split"), strata=choice.strata(labels)
+    )
+    for split in SPLITS:
+        log.info("%s: %s", split, choice.summary(bags.labels_in(split)))
+    return bags, choice.fit(bags.labels_in("train"))
 
 
-def _model(cfg: DictConfig, task: ClassTask, dim_in: int) -> BagClassifier:
+def _model(cfg: DictConfig, task: Task, dim_in: int) -> BagClassifier:
     head = instantiate(cfg.head, _convert_="all")(dim_in)
     model: BagClassifier = instantiate(cfg.model, _convert_="all")(head, task)
     return model
@@ -133,8 +135,8 @@ def _defined(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 
-def _predictions(trainer: Trainer, model: BagClassifier, bags: BagDataModule, task: ClassTask) -> pd.DataFrame:
-    """One row per slide of every split: its label, the most probable class, and the probability of each."""
+def _predictions(trainer: Trainer, model: BagClassifier, bags: BagDataModule, task: Task) -> pd.DataFrame:
+    """One row per slide of every split: its label and what the task reports of it."""
     rows = []
     for split in SPLITS:
         predicted = cast(list[Prediction], trainer.predict(model, bags.whole(split)))
@@ -142,15 +144,13 @@ def _predictions(trainer: Trainer, model: BagClassifier, bags: BagDataModule, ta
     return pd.DataFrame(rows)
 
 
-def _row(prediction: Prediction, split: str, bags: BagDataModule, task: ClassTask) -> dict[str, str | float]:
-    slide_id, probabilities = prediction.slide_id, prediction.values.tolist()
+def _row(prediction: Prediction, split: str, bags: BagDataModule, task: Task) -> dict[str, Any]:
+    slide_id = prediction.slide_id
     return {
         "slide_id": slide_id,
         "patient_id": bags.patients[slide_id],
         "split": split,
-        "label": bags.labels[slide_id],
-        "predicted": task.classes[int(prediction.values.argmax())],
-        **{f"probability_{name}": value for name, value in zip(task.classes, probabilities, strict=True)},
+        **task.report(bags.labels[slide_id], prediction.values),
     }
 
 
@@ -161,12 +161,14 @@ def _write(run_dir: Path, metrics: Mapping[str, float], predictions: pd.DataFram
     values = {name: {"value": value} for name, value in metrics.items() if name != _EPOCH}
     write_json(run_dir / "metrics.json", values)
     write_json(run_dir / "timing.json", {"best_epoch": int(metrics[_EPOCH])})
-    log.info("%s", ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name.startswith("test/")))
+    tested = {name: value for name, value in metrics.items() if name.startswith("test/")}
+    shown = [name for name in tested if name.count("/") == 1]  # of many tasks, what sums them up
+    log.info("%s", ", ".join(f"{name} {tested[name]:.3f}" for name in shown))
 
 
-def _log(loggers: Sequence[Logger], run_dir: Path, predictions: pd.DataFrame, best: Path | None) -> None:
+def _log(loggers: Sequence[Logger], run_dir: Path, predictions: pd.DataFrame, best: Path | None, headline: str) -> None:
     log_table(loggers, "predictions", predictions)
-    log_images(loggers, "curves", [run_dir / "curves.png"], ["loss and accuracy per epoch"])
+    log_images(loggers, "curves", [run_dir / "curves.png"], [f"loss and {headline} per epoch"])
     if best is not None:
         log_artifact(loggers, "head", "model", best)
 

@@ -110,9 +110,9 @@ def test_curves_are_drawn_of_every_epoch_after_the_best_one_is_tested(
 ) -> None:
     drawn: list[int] = []
 
-    def draw(epochs: list[dict[str, float]], best_epoch: int) -> Figure:
+    def draw(epochs: list[dict[str, float]], best_epoch: int, metric: str) -> Figure:
         drawn.extend([len(epochs), best_epoch])
-        return training_curves(epochs, best_epoch)
+        return training_curves(epochs, best_epoch, metric)
 
     monkeypatch.setattr("src.runs.train_run.training_curves", draw)
     train_head(_config(tmp_path / "run", "trainer.max_epochs=3", "model.lr=0.3"), *data)

@@ -13,7 +13,7 @@ from torchmetrics import MetricCollection
 from src.models.bags import Bag, seed_of
 from src.models.heads.head import BagOutput, Head
 from src.models.splits import SPLITS
-from src.models.tasks import Task
+from src.models.task import Task
 
 
 class Prediction(NamedTuple):

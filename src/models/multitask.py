@@ -124,6 +124,7 @@ class MultiTask:
     ) -> Float[Tensor, " task"]:
         """Cost of each task over a batch; exactly 0, with gradient 0, where no slide counts."""
         n = len(self.classification)
+        outputs = outputs.float()  # a class weight has more digits than bfloat16
         parts = self._split(outputs, 1)[:n]
         classes = [
             cross_entropy(logits, targets[:, i], column.weights, self.effective_class_weights)
@@ -134,8 +135,8 @@ class MultiTask:
 
     def loss(self, outputs: Float[Tensor, " output"], target: Float[Tensor, " task"]) -> Float[Tensor, ""]:
         """The sum over all tasks, each times its weight."""
-        factors = outputs.new_tensor([self.task_weights.get(name, 1.0) for name in self.names])
-        return (self.losses(outputs[None], target[None]) * factors).sum()
+        losses = self.losses(outputs[None], target[None])
+        return (losses * losses.new_tensor([self.task_weights.get(name, 1.0) for name in self.names])).sum()
 
     def predict(self, outputs: Float[Tensor, " output"]) -> Float[Tensor, " output"]:
         """Probability of each class, then the numbers as they are."""

@@ -25,7 +25,7 @@ from src.models.bag_classifier import BagClassifier, Prediction
 from src.models.bag_data import BagDataModule
 from src.models.resume import History, read_checkpoint, refuse_other_settings
 from src.models.splits import SPLITS
-from src.models.tasks import Task, TaskChoice
+from src.models.task import Task, TaskChoice
 from src.runs.curves import training_curves
 from src.runs.job import Outcome
 from src.runs.loggers import Logger, log_artifact, log_config, log_images, log_table, open_loggers

@@ -193,3 +193,19 @@ def test_area_of_more_than_two_judged_classes_is_the_mean_of_one_against_the_res
     probabilities, targets = rng.dirichlet(np.ones(4), 30), rng.integers(0, 3, 30).astype(float)
     areas = [roc_auc_score(targets == name, probabilities[:, name]) for name in range(3)]
     assert class_area(probabilities, targets, (0, 1, 2)) == pytest.approx(np.mean(areas))
+
+
+def test_loss_of_outputs_in_half_precision_is_that_of_the_same_numbers_in_full() -> None:
+    task = here66(dict.fromkeys(GENE_TARGETS, (1.9047619, 4.4444444, 4.0)), is_effective=True)
+    outputs, target = torch.randn(88).bfloat16(), task.target(["1"] * 11 + [0.3] * 55)
+    assert torch.equal(task.loss(outputs.float(), target), task.losses(outputs[None], target[None]).sum())
+
+
+@pytest.mark.parametrize("task", [MultiTask(_PAIR.classification, ()), MultiTask((), ("age",))])
+def test_task_may_have_classes_alone_or_numbers_alone(task: MultiTask) -> None:
+    outputs, target = torch.randn(task.n_outputs), torch.ones(1)
+    assert task.loss(outputs, target) > 0
+    metrics = task.metrics("val/")
+    for value in (0.0, 1.0):
+        metrics.update(task.predict(outputs + value * torch.arange(task.n_outputs))[None], torch.tensor([[value]]))
+    assert set(metrics.compute()) > {"val/overall"}

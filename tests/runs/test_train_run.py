@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,20 @@ from src.runs.train_run import train_head
 from tests.models.bags import MemoryStore, cohort_of
 
 _CONF = Path(__file__).resolve().parents[2] / "conf"
-_GROUPS = ["+task=classification", "+model=bag_classifier", "+callbacks=default", "+logger=csv"]
+_GROUPS = ["+model=bag_classifier", "+logger=csv"]
 _SETTINGS = ["+seed=0", "+data={label: tissue}", "model.lr=0.01", "bags.max_patches=8", "+optimized_metric=null"]
 
 
-def _config(run_dir: Path, *overrides: str, trainer: str = "cpu", head: str = "abmil") -> DictConfig:
-    parts = [*_GROUPS, f"+trainer={trainer}", f"+head={head}", *_SETTINGS, f"+paths={{run_dir: {run_dir}}}"]
+def _config(
+    run_dir: Path,
+    *overrides: str,
+    trainer: str = "cpu",
+    head: str = "abmil",
+    task: str = "classification",
+    callbacks: str = "default",
+) -> DictConfig:
+    groups = [*_GROUPS, f"+trainer={trainer}", f"+head={head}", f"+task={task}", f"+callbacks={callbacks}"]
+    parts = [*groups, *_SETTINGS, f"+paths={{run_dir: {run_dir}}}"]
     quiet = ["trainer.enable_progress_bar=false", "trainer.accumulate_grad_batches=4"]
     with initialize_config_dir(str(_CONF), version_base="1.3"):
         return compose(overrides=[*parts, *quiet, "+ckpt_path=null", *overrides])
@@ -141,3 +150,38 @@ def test_logs_and_callbacks_can_be_left_out(tmp_path: Path, data: tuple[Cohort, 
     with open_dict(cfg):
         del cfg.logger, cfg.callbacks
     assert "test/loss" in train_head(cfg, *data)
+
+
+def _table_config(run_dir: Path, *overrides: str) -> DictConfig:
+    targets = ["task.classification=[tissue]", "task.regression=[age]", "trainer.max_epochs=8"]
+    return _config(run_dir, *targets, *overrides, task="table", head="here", callbacks="best_score")
+
+
+def test_classes_and_numbers_are_learnt_together_and_both_are_reported(
+    tmp_path: Path, data: tuple[Cohort, MemoryStore]
+) -> None:
+    cohort, store = data
+    age = np.where(cohort.table["tissue"] == "tumour", 1.0, -1.0) + np.linspace(0, 0.1, len(cohort))
+    age[[1, 2]] = np.nan  # the first of them has no class either, so it is left out
+    metrics = train_head(_table_config(tmp_path / "run"), replace(cohort, table=cohort.table.assign(age=age)), store)
+    assert metrics["test/tissue/auc"] == 1
+    assert metrics["test/age/spearman"] > 0.5
+    assert metrics["test/overall"] == pytest.approx(metrics["test/tissue/auc"] + metrics["test/age/spearman"])
+    losses = pd.read_csv(tmp_path / "run" / "csv" / "metrics.csv")[["train/overall", "val/overall"]]
+    assert np.nanargmax(losses["val/overall"].dropna()) == metrics["epoch"]
+
+    predictions = pd.read_parquet(tmp_path / "run" / "predictions.parquet").set_index("slide_id")
+    targets = ["tissue", "tissue_probability_benign", "tissue_probability_tumour", "age", "age_predicted"]
+    assert list(predictions) == ["patient_id", "split", *targets]
+    assert list(predictions.index[predictions["age"].isna()]) == ["p01-s0"]
+
+
+def test_multitask_run_resumed_ends_like_an_uninterrupted_one(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:
+    cohort, store = data
+    age = np.where(cohort.table["tissue"].isna(), np.nan, np.arange(len(cohort)) / 10)
+    with_age = replace(cohort, table=cohort.table.assign(age=age)), store
+    whole = train_head(_table_config(tmp_path / "whole", "trainer.max_epochs=3"), *with_age)
+    train_head(_table_config(tmp_path / "first", "trainer.max_epochs=1"), *with_age)
+    last = f"ckpt_path={tmp_path / 'first' / 'checkpoints' / 'last.ckpt'}"
+    rest = train_head(_table_config(tmp_path / "rest", "trainer.max_epochs=3", last), *with_age)
+    assert rest == whole

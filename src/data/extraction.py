@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from src.data.cohort import Cohort, SlideRecord
 from src.data.encoding import CorruptTilesPolicy, encode_patches
@@ -27,7 +28,7 @@ from src.data.feature_files import (
 from src.data.files import digest, slide_digest, written_whole
 from src.data.patching import Patcher, Patches
 from src.data.preview import write_previews
-from src.data.progress import tracked
+from src.data.progress import progress_bar
 from src.data.slide import PyramidSlide, open_slide
 from src.errors import SlideError, UnreadableSlide
 from src.interfaces import Encoder
@@ -105,12 +106,32 @@ class Extraction:
         return self.root / "patches" / digest(self.patcher.fingerprint())
 
     def run(self) -> list[SlideStatus]:
-        """Extract every slide that has no valid file yet; write and return the status table."""
+        """Extract every slide that has no valid file yet; write and return the status table.
+
+        Several processes may run at once: each slide is made by one of them. What another is at is left for the end.
+        """
         key = self.key()
         records = list(self.cohort.records())
-        statuses = [self._extract(record, key) for record in tracked(records, f"features, {self.encoder.name}")]
+        done: dict[str, SlideStatus] = {}
+        with progress_bar(f"features, {self.encoder.name}", len(records)) as step:
+            for wait in (False, True):
+                for record in records:
+                    if record.slide_id not in done and (status := self._claimed(record, key, wait)):
+                        done[record.slide_id] = status
+                        step()
+        statuses = [done[record.slide_id] for record in records]
         write_status_table(self.folder / "status.csv", statuses)
         return statuses
+
+    def _claimed(self, record: SlideRecord, key: str, wait: bool) -> SlideStatus | None:
+        """The status of a slide; None while another process is at it, unless it is waited for."""
+        locks = self.root / ".locks" / f"{self.encoder.name}-{key}"
+        locks.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(locks / f"{record.slide_id}.lock", timeout=-1 if wait else 0):
+                return self._extract(record, key)
+        except Timeout:
+            return None
 
     def _extract(self, record: SlideRecord, key: str) -> SlideStatus:
         path = self.folder / f"{record.slide_id}.h5"

@@ -63,21 +63,24 @@ class Gated(MeanColour):
         raise WeightsUnavailable("gated")
 
 
-def make_cohort(folder: Path, n_slides: int = 4) -> Cohort:
+def make_cohort(folder: Path, n_slides: int = 4, make: bool = True) -> Cohort:
     """Slides of noisy tissue on glass, 512 x 384 px at 0.5 um per pixel."""
     folder.mkdir(parents=True, exist_ok=True)
-    for i in range(n_slides):
+    for i in range(n_slides if make else 0):
         image = glass(512, 384, [(256, 192, 180 - 10 * i, 120)])
         image = np.where(image < 240, image // 2 + noise(512, 384, i) // 2, image).astype(np.uint8)
         write_pyramid(folder / f"s{i}.tif", image, mpp=0.5)
     table = pd.DataFrame({"path": [f"s{i}.tif" for i in range(n_slides)], "patient_id": "p"})
-    table.to_csv(folder / "cohort.csv", index=False)
+    if make:
+        table.to_csv(folder / "cohort.csv", index=False)
     return table_cohort(folder / "cohort.csv", name="tiny")
 
 
-def make_extraction(folder: Path, encoder: MeanColour | None = None, **more: Any) -> Extraction:
+def make_extraction(folder: Path, encoder: MeanColour | None = None, make: bool = True, **more: Any) -> Extraction:
     patcher = TissueGrid(TissueSegmenter(min_overview_px=256), patch_size_px=64, mpp=0.5)
-    return Extraction(make_cohort(folder / "slides"), encoder or MeanColour(), patcher, folder / "cache", **more)
+    return Extraction(
+        make_cohort(folder / "slides", make=make), encoder or MeanColour(), patcher, folder / "cache", **more
+    )
 
 
 def test_features_are_those_of_the_patches(tmp_path: Path) -> None:
@@ -172,6 +175,40 @@ def test_no_slide_with_features_is_an_error(tmp_path: Path) -> None:
     extraction = make_extraction(tmp_path)
     with pytest.raises(FeatureFileError, match=r"no slide of cohort tiny has features"):
         open_feature_folder(extraction.folder, extraction.cohort)
+
+
+class Counting(Slow):
+    """Notes which process encodes."""
+
+    def encode(self, patches: Sequence[Image]) -> Float32[np.ndarray, "patch feature"]:
+        with Path(os.environ["ENCODE_LOG"]).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return super().encode(patches)
+
+
+_SHARED = """
+import sys
+from pathlib import Path
+from tests.data.test_extraction import Counting, make_extraction
+make_extraction(Path(sys.argv[1]), Counting(), make=False).run()
+"""
+
+
+def test_two_processes_share_the_slides_and_make_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODE_LOG", str(tmp_path / "alone.log"))
+    alone = make_extraction(tmp_path / "alone", Counting())
+    alone.run()
+    together = make_extraction(tmp_path / "together", Counting())
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "ENCODE_LOG": str(tmp_path / "together.log")}
+    command = [sys.executable, "-c", _SHARED, str(tmp_path / "together")]
+    processes = [subprocess.Popen(command, cwd=root, env=environment) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    encoded_by = (tmp_path / "together.log").read_text().split()
+    assert len(encoded_by) == len((tmp_path / "alone.log").read_text().split())
+    assert len(set(encoded_by)) == 2
+    made = {path.name: path.read_bytes() for path in together.folder.iterdir()}
+    assert made == {path.name: path.read_bytes() for path in alone.folder.iterdir()}
 
 
 _KILLED = """

@@ -178,7 +178,7 @@ def test_no_slide_with_features_is_an_error(tmp_path: Path) -> None:
 
 
 class Counting(Slow):
-    """Notes which process encodes."""
+    """Notes every batch."""
 
     def encode(self, patches: Sequence[Image]) -> Float32[np.ndarray, "patch feature"]:
         with Path(os.environ["ENCODE_LOG"]).open("a") as file:
@@ -194,7 +194,7 @@ make_extraction(Path(sys.argv[1]), Counting(), make=False).run()
 """
 
 
-def test_two_processes_share_the_slides_and_make_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_at_once_make_each_slide_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENCODE_LOG", str(tmp_path / "alone.log"))
     alone = make_extraction(tmp_path / "alone", Counting())
     alone.run()
@@ -206,7 +206,6 @@ def test_two_processes_share_the_slides_and_make_each_once(tmp_path: Path, monke
     assert [process.wait() for process in processes] == [0, 0]
     encoded_by = (tmp_path / "together.log").read_text().split()
     assert len(encoded_by) == len((tmp_path / "alone.log").read_text().split())
-    assert len(set(encoded_by)) == 2
     made = {path.name: path.read_bytes() for path in together.folder.iterdir()}
     assert made == {path.name: path.read_bytes() for path in alone.folder.iterdir()}
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from src.data.files import digest, sha256_of, write_json
+from src.data.whole_folder import folder_written_whole
 from src.errors import ConfigError, IndexMismatch
 from src.index.rows_table import RowsTable
-from src.index.whole_folder import folder_written_whole
 from src.interfaces import Index
 
 FORMAT_VERSION = 1

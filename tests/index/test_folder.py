@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from src.data.files import sha256_of
+from src.data.whole_folder import folder_written_whole
 from src.errors import ConfigError, IndexMismatch
 from src.index.folder import Provenance, open_folder
 from src.index.indexes.flat import Flat
 from src.index.rows_table import IndexedSlide, RowsTable
-from src.index.whole_folder import folder_written_whole
 from tests.index.databases import random_database
 from tests.index.test_engine import built, flat_engine
 
@@ -155,7 +155,7 @@ def test_two_writers_at_once_never_mix(tmp_path: Path) -> None:
 KILLED_WRITER = """
 import sys, time
 from pathlib import Path
-from src.index.whole_folder import folder_written_whole
+from src.data.whole_folder import folder_written_whole
 with folder_written_whole(Path(sys.argv[1])) as partial:
     (partial / "half").touch()
     print("writing", flush=True)

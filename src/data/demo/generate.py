@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 
 from src.data.demo.omics import draw_omics
 from src.data.demo.patients import DemoPatient, draw_patients
 from src.data.demo.slide import DemoSlide, write_demo_slide
 from src.data.files import write_json, write_text
+from src.data.whole_folder import folder_lock, folder_written_whole
 from src.errors import CohortError
 
 VERSION = 1
@@ -46,16 +45,12 @@ def make_demo(root: Path, recipe: Recipe, n_workers: int) -> None:
     Raises:
         CohortError: `root` holds something else than a demo cohort.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.with_name(f".{root.name}.lock")):
+    with folder_lock(root):
         if is_made(root, recipe):
             return
         _refuse_foreign_folder(root)
-        partial = root.with_name(f".{root.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
-        _write_folder(partial, recipe, n_workers)
-        shutil.rmtree(root, ignore_errors=True)
-        partial.rename(root)
+        with folder_written_whole(root) as partial:
+            _write_folder(partial, recipe, n_workers)
 
 
 def is_made(root: Path, recipe: Recipe) -> bool:

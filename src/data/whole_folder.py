@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.partial")
     former = folder.with_name(f".{folder.name}.former")
-    with _locked(folder.with_name(f".{folder.name}.lock")):
+    with folder_lock(folder):
         _put_back(former, folder)
         _remove(partial)
         partial.mkdir()
@@ -31,12 +32,14 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
             _remove(partial)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    # The operating system releases the lock of a killed process; the empty file stays, as removing it would let two in.
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def folder_lock(folder: Path) -> FileLock:
+    """The lock that a writer of `folder` holds; to look before writing, hold it around both.
+
+    The operating system releases the lock of a killed process.
+    """
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder.with_name(f".{folder.name}.lock"), is_singleton=True)
 
 
 def _swap(partial: Path, folder: Path, former: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,7 @@ class Extraction:
     dtype: FeatureDtype = "float32"
     previews: bool = True
 
+    @cached_property
     def key(self) -> str:
         """Names what all slides share."""
         return digest({**self.shaped_by(), "format": FORMAT_VERSION})
@@ -98,7 +100,7 @@ class Extraction:
     @property
     def folder(self) -> Path:
         """Where the feature files and status.csv go."""
-        return self.root / "features" / f"{self.encoder.name}-{self.key()}"
+        return self.root / "features" / f"{self.encoder.name}-{self.key}"
 
     @property
     def preview_folder(self) -> Path:
@@ -110,33 +112,32 @@ class Extraction:
 
         Several processes may run at once: each slide is made by one of them. What another is at is left for the end.
         """
-        key = self.key()
         records = list(self.cohort.records())
         done: dict[str, SlideStatus] = {}
         with progress_bar(f"features, {self.encoder.name}", len(records)) as step:
             for wait in (False, True):
                 for record in records:
-                    if record.slide_id not in done and (status := self._claimed(record, key, wait)):
+                    if record.slide_id not in done and (status := self._claimed(record, wait)):
                         done[record.slide_id] = status
                         step()
         statuses = [done[record.slide_id] for record in records]
         write_status_table(self.folder / "status.csv", statuses)
         return statuses
 
-    def _claimed(self, record: SlideRecord, key: str, wait: bool) -> SlideStatus | None:
+    def _claimed(self, record: SlideRecord, wait: bool) -> SlideStatus | None:
         """The status of a slide; None while another process is at it, unless it is waited for."""
-        locks = self.root / ".locks" / f"{self.encoder.name}-{key}"
+        locks = self.root / ".locks" / self.folder.name
         locks.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(locks / f"{record.slide_id}.lock", timeout=-1 if wait else 0):
-                return self._extract(record, key)
+                return self._extract(record)
         except Timeout:
             return None
 
-    def _extract(self, record: SlideRecord, key: str) -> SlideStatus:
+    def _extract(self, record: SlideRecord) -> SlideStatus:
         path = self.folder / f"{record.slide_id}.h5"
         try:
-            slide_key = self._slide_key(record, key)
+            slide_key = self._slide_key(record)
             return self._reused(path, slide_key) or self._made(record, path, slide_key)
         except SlideError as error:
             status = SlideStatus(record.slide_id, error.status, str(error))
@@ -147,12 +148,12 @@ class Extraction:
         log.warning("%s %s", status.status, status.reason)
         return status
 
-    def _slide_key(self, record: SlideRecord, key: str) -> str:
+    def _slide_key(self, record: SlideRecord) -> str:
         try:
             content = slide_digest(Path(record.path))
         except OSError as error:
             raise UnreadableSlide(f"{record.slide_id}: {record.path} cannot be read ({error.strerror})") from error
-        return digest({"all": key, "slide": content, "mpp": record.mpp, "default_mpp": self.cohort.default_mpp})
+        return digest({"all": self.key, "slide": content, "mpp": record.mpp, "default_mpp": self.cohort.default_mpp})
 
     def _reused(self, path: Path, slide_key: str) -> SlideStatus | None:
         written = read_provenance(path)

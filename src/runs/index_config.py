@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import ConfigError
@@ -27,8 +28,7 @@ def is_index(folder: str | None) -> bool:
 
 def chosen_groups() -> set[str]:
     """Groups and keys that the command line sets."""
-    overrides = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
-    return {override.key_or_group for override in overrides}
+    return {override.key_or_group for override in _command_line()}
 
 
 def with_index_config(cfg: DictConfig) -> DictConfig:
@@ -48,8 +48,12 @@ def with_index_config(cfg: DictConfig) -> DictConfig:
     return merged
 
 
+def _command_line() -> list[Override]:
+    return OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
+
+
 def _apply_command_line(merged: DictConfig, cfg: DictConfig, choices: dict[str, Any]) -> None:
-    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
+    for override in _command_line():
         key = override.key_or_group
         if key in choices:
             _keep_choice(merged, cfg, key, choices[key])

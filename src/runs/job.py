@@ -25,6 +25,7 @@ from omegaconf.errors import MissingMandatoryValue
 from src.data.files import digest, slide_digest, write_json, write_text
 from src.errors import ConfigError, HistoseekError, IncompatibleParts
 from src.runs.cli import exit_with
+from src.runs.plain import plain
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def _run_in_sweep(cfg: DictConfig, work: Callable[[DictConfig], Outcome], run_di
 
 def _key(cfg: DictConfig) -> str:
     """Names everything that shapes a run's numbers: configuration, cohort, weights and version."""
-    shaped_by = {k: v for k, v in _plain(cfg).items() if k not in ("paths", "logger", "hydra")}
+    shaped_by = {k: v for k, v in plain(cfg).items() if k not in ("paths", "logger", "hydra")}
     checkpoint = OmegaConf.select(cfg, "encoder.checkpoint")
     return digest(
         {
@@ -126,12 +127,6 @@ def _key(cfg: DictConfig) -> str:
             "version": importlib.metadata.version("histoseek"),
         }
     )
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
 
 
 def _as_float(value: Any) -> float | None:

@@ -15,10 +15,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src.errors import ConfigError
 from src.interfaces import Image
+from src.runs.plain import plain
 
 # A run that is done again in its folder writes its log anew.
 warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
@@ -73,10 +74,8 @@ def instantiate_loggers(cfg: DictConfig | None) -> list[Logger]:
 
 def log_config(loggers: Sequence[Logger], cfg: DictConfig) -> None:
     """The whole configuration, as it was resolved."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
     for logger in loggers:
-        logger.log_hyperparams({str(key): value for key, value in plain.items()})
+        logger.log_hyperparams(plain(cfg))
 
 
 def log_metrics(loggers: Sequence[Logger], metrics: Mapping[str, int | float], step: int | None = None) -> None:

@@ -25,6 +25,7 @@ from src.errors import FeatureFileError
 from src.index.engine import RetrievalEngine
 from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
 from src.interfaces import Encoder
+from src.runs.plain import plain
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +186,7 @@ def _provenance(cfg: DictConfig, cohort: Cohort, features: Features, key: str) -
         encoder_digest="" if cfg.features_dir else digest(features.encoder.fingerprint()),
         patching=features.patching.of(cohort.kind).fingerprint(),
         seed=cfg.seed,
-        config={"key": key, "cohort_kind": cohort.kind, "choices": _choices(), **_plain(cfg)},
+        config={"key": key, "cohort_kind": cohort.kind, "choices": _choices(), **_remembered(cfg)},
     )
 
 
@@ -194,13 +195,11 @@ def _choices() -> dict[str, Any]:
     return {str(group): option for group, option in HydraConfig.get().runtime.choices.items() if "hydra" not in group}
 
 
-def _plain(cfg: DictConfig) -> dict[str, Any]:
+def _remembered(cfg: DictConfig) -> dict[str, Any]:
     """The configuration with absolute paths, so that the index can be searched from another folder."""
     absolute = copy.deepcopy(cfg)
     for key in _PATHS:
         value = OmegaConf.select(absolute, key)
         if value:
             OmegaConf.update(absolute, key, str(Path(value).absolute()))
-    resolved = OmegaConf.to_container(absolute, resolve=True)
-    assert isinstance(resolved, dict)
-    return {str(name): value for name, value in resolved.items() if name not in ("paths", "logger")}
+    return {name: value for name, value in plain(absolute).items() if name not in ("paths", "logger")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Iterator
@@ -80,12 +81,10 @@ def _ranking_of_unit(cfg: DictConfig, protocol: RetrievalProtocol) -> DictConfig
     """Where patches are ranked, the ranking is that of patches, whatever the engine does with slides."""
     if protocol.unit == "slide":
         return cfg
-    patches = OmegaConf.load(CONF / "ranking" / "patches.yaml")
     log.info("eval=%s ranks patches: ranking=patches", protocol.name)
-    merged = OmegaConf.merge(cfg, {"ranking": None})
-    merged.ranking = patches
-    assert isinstance(merged, DictConfig)
-    return merged
+    cfg = copy.deepcopy(cfg)
+    cfg.ranking = OmegaConf.load(CONF / "ranking" / "patches.yaml")
+    return cfg
 
 
 def _ask_all(

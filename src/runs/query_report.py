@@ -81,7 +81,7 @@ def _labels(cohort: Cohort | None) -> pd.DataFrame:
     """Label columns by slide_id."""
     if cohort is None:
         return pd.DataFrame()
-    return cohort.table.set_index("slide_id").drop(columns=["path", "patient_id", "mpp"], errors="ignore")
+    return cohort.table.set_index("slide_id")[cohort.label_columns]
 
 
 def _labels_of(slide_id: str, labels: pd.DataFrame) -> dict[str, str]:

@@ -6,8 +6,8 @@ without inheritance; the values that pass between them are frozen dataclasses th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -18,7 +18,9 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 Image = UInt8[np.ndarray, "_ _ 3"]
 """RGB pixels, (row, column, channel); the images of one call may differ in size."""
 
-CodeKind = Literal["float", "binary"]
+CodeKind = Literal["float", "binary", "keyed"]
+"""Vectors; barcodes; barcodes that an integer key orders."""
+
 CohortKind = Literal["slides", "regions"]
 """Whole slides, or images that are one field of view each."""
 
@@ -133,15 +135,19 @@ class Codes:
     Attributes:
         values: float32 (row, dim), or uint8 (row, ceil(n_bits / 8)) for binary codes.
         n_bits: bits per barcode; 0 for float codes.
+        keys: one integer per barcode, where the index finds them by it (SISH).
     """
 
     values: np.ndarray
     n_bits: int = 0
+    keys: Int64[np.ndarray, " row"] | None = None
 
     @property
     def kind(self) -> CodeKind:
-        """`binary` for barcodes, else `float`."""
-        return "binary" if self.n_bits else "float"
+        """`float` for vectors, else `keyed` or `binary`."""
+        if not self.n_bits:
+            return "float"
+        return "binary" if self.keys is None else "keyed"
 
     def __len__(self) -> int:
         return len(self.values)
@@ -256,12 +262,15 @@ class Rows:
         patient_ids: owner of each slide.
         slide_of_row: position of the row's slide in `slide_ids`.
         xy: top-left corner of the row's patch, level-0 pixels.
+        labels: column of the cohort table -> label of each slide, None where it has none; empty where the cohort is
+            not at hand. They are not part of an index: a ranking that weighs labels sees those of today.
     """
 
     slide_ids: tuple[str, ...]
     patient_ids: tuple[str, ...]
     slide_of_row: Int64[np.ndarray, " row"]
     xy: Int64[np.ndarray, "row 2"]
+    labels: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.slide_of_row) != len(self.xy) or len(self.slide_ids) != len(self.patient_ids):
@@ -276,13 +285,15 @@ class Ranker(Protocol):
     """Hits of many patches become an order of slides.
 
     Attributes:
-        n_neighbours: how many rows the index is asked for per query code.
+        n_neighbours: how many rows the index is asked for per query code; None for every row.
         is_exhaustive: ask for more rows until `k` slides are found (nearest patch), or take the first
             `n_neighbours` as they are (rank sum), which can name fewer than `k` slides.
+        distance_unit: the only one that its thresholds make sense for, as an index states it; None for any.
     """
 
-    n_neighbours: int
+    n_neighbours: int | None
     is_exhaustive: bool
+    distance_unit: str | None
 
     def rank(self, query_id: str, neighbours: Neighbours, rows: Rows, k: int) -> Ranking:
         """The `k` best slides (or patches, for a ranker of patches); ties go to the smaller slide_id, then x, y."""

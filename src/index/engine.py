@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool
 
 from src.errors import ConfigError, IncompatibleParts, IndexMismatch, SlideError
@@ -30,13 +31,15 @@ class RetrievalEngine:
         training_sample: the patches that the index is fitted on.
 
     Raises:
-        IncompatibleParts: the code gives another kind than the index takes.
+        IncompatibleParts: the code gives another kind than the index takes, or the index states another distance than
+            the ranking can judge.
     """
 
     def __init__(
         self, name: str, mosaic: Mosaic, code: Code, index: Index, ranking: Ranker, training_sample: TrainingSample
     ) -> None:
         _check_kinds(code, index)
+        _check_unit(index, ranking)
         self.name = name
         self.mosaic = mosaic
         self.code = code
@@ -119,6 +122,16 @@ class RetrievalEngine:
         self._code_dim = opened.manifest["dim"]
         self._set_table(opened.table)
 
+    def use_labels(self, labels: Mapping[str, pd.Series]) -> None:
+        """Hand the database's labels to rankings that weigh them.
+
+        Args:
+            labels: column -> label by slide_id; NaN where a slide has none.
+        """
+        slide_ids = list(self.rows.slide_ids)
+        known = {column: tuple(map(_label, values.reindex(slide_ids))) for column, values in labels.items()}
+        self.rows = replace(self.rows, labels=known)
+
     def patch_size_of(self, slide_id: str) -> tuple[int, int]:
         """Width and height of the indexed patches of a slide, level-0 pixels."""
         if self._table is None or slide_id not in self.rows.slide_ids:
@@ -180,6 +193,18 @@ def _check_kinds(code: Code, index: Index) -> None:
             f"index {_name(index)} takes {index.accepts} codes, code {_name(code)} gives {code.kind} ones; "
             f"choose a code= that gives {index.accepts} codes or an index= that takes {code.kind} ones"
         )
+
+
+def _check_unit(index: Index, ranking: Ranker) -> None:
+    if ranking.distance_unit not in (None, index.distance_unit):
+        raise IncompatibleParts(
+            f"ranking {_name(ranking)} judges distances in {ranking.distance_unit}, index {_name(index)} states "
+            f"{index.distance_unit}; choose another ranking= or index="
+        )
+
+
+def _label(value: Any) -> str | None:
+    return None if pd.isna(value) else str(value)
 
 
 def _name(part: object) -> str:

@@ -28,10 +28,11 @@ def neighbours_for(
         is_excluded: rows that are left out, not all of them.
     """
     n_allowed = len(rows) if is_excluded is None else int(np.sum(~is_excluded))
+    n_counted = n_allowed if ranking.n_neighbours is None else min(ranking.n_neighbours, n_allowed)
     if not ranking.is_exhaustive:
-        return index.search(queries, min(ranking.n_neighbours, n_allowed), is_excluded)
+        return index.search(queries, n_counted, is_excluded)
     n_slides = min(k, _n_allowed_slides(rows, is_excluded))
-    n_wanted = max(k, ranking.n_neighbours)
+    n_wanted = max(k, n_counted)
     while n_wanted < n_allowed:
         neighbours = index.search(queries, n_wanted, is_excluded)
         if _n_certain_slides(neighbours, rows) >= n_slides:

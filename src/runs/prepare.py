@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -103,16 +104,23 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
     key = _index_key(cfg, features)
     folder = Path(cfg.index_dir or Path(cfg.paths.cache_dir) / cohort.name / "index" / f"{cfg.engine.name}-{key}")
     engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
+    seconds = 0.0
     if _built_with(folder) == key:
         engine.load(folder)
         log.info("index: reused %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
-        return Database(engine, folder, 0.0)
-    started = time.perf_counter()
-    _build(engine, features.store)
-    seconds = time.perf_counter() - started
-    engine.save(folder, _provenance(cfg, cohort, features, key))
-    log.info("index: built %s, %d rows in %.1f s", folder, len(engine.rows), seconds)
+    else:
+        started = time.perf_counter()
+        _build(engine, features.store)
+        seconds = time.perf_counter() - started
+        engine.save(folder, _provenance(cfg, cohort, features, key))
+        log.info("index: built %s, %d rows in %.1f s", folder, len(engine.rows), seconds)
+    engine.use_labels(all_labels(cohort))
     return Database(engine, folder, seconds)
+
+
+def all_labels(cohort: Cohort) -> dict[str, pd.Series]:
+    """Every label column, by slide_id."""
+    return {column: cohort.labels(column) for column in cohort.label_columns}
 
 
 def _given(store: FeatureFolder, cohort: Cohort) -> tuple[FeatureFolder, list[SlideStatus]]:

@@ -18,7 +18,7 @@ from src.index.engine import RetrievalEngine
 from src.index.folder import Provenance, read_manifest
 from src.interfaces import Encoder
 from src.runs.index_config import is_index
-from src.runs.prepare import prepare_cohort, prepare_database, prepare_features
+from src.runs.prepare import all_labels, prepare_cohort, prepare_database, prepare_features
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,10 @@ def _opened(cfg: DictConfig) -> Searchable:
     engine.load(folder, Provenance(encoder.name, digest(encoder.fingerprint())) if is_signed else None)
     log.info("index: %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
     patching: Patching = instantiate(cfg.patching, _convert_="all")
-    return Searchable(engine, folder, manifest, encoder, patching, _cohort_if_at_hand(cfg))
+    cohort = _cohort_if_at_hand(cfg)
+    if cohort is not None:
+        engine.use_labels(all_labels(cohort))
+    return Searchable(engine, folder, manifest, encoder, patching, cohort)
 
 
 def _cohort_if_at_hand(cfg: DictConfig) -> Cohort | None:

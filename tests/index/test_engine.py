@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from src.errors import ConfigError, IncompatibleParts, IndexMismatch, SlideError
@@ -12,7 +13,9 @@ from src.index.indexes.flat import Flat
 from src.index.mosaics.all_patches import AllPatches
 from src.index.rankers.nearest_patch import NearestPatch
 from src.index.rankers.patches import Patches
+from src.index.rankers.rank_sum import RankSum
 from src.index.training_sample import TrainingSample
+from src.index.widening import neighbours_for
 from src.interfaces import CodeKind, Engine, Ranker
 from tests.index.databases import MemoryStore, random_database, slide_of
 
@@ -165,3 +168,26 @@ def test_an_index_of_another_encoder_is_not_loaded(tmp_path: Path) -> None:
     ]:
         with pytest.raises(IndexMismatch, match=message):
             flat_engine().load(tmp_path / "index", expected=encoder)
+
+
+def test_labels_of_today_reach_the_ranking() -> None:
+    engine = built(random_database(0, [2, 3, 1]))
+    engine.use_labels({"grade": pd.Series({"s001": "G2", "s000": "G1", "other": "G3"}, dtype=object)})
+    assert engine.rows.labels == {"grade": ("G1", "G2", None)}
+
+
+def test_a_ranking_whose_thresholds_are_of_another_distance_is_refused() -> None:
+    ranking = NearestPatch(3)
+    ranking.distance_unit = "Hamming, bits"
+    with pytest.raises(IncompatibleParts, match="nearest_patch judges distances in Hamming, bits, index flat states 1"):
+        flat_engine(ranking)
+
+
+def test_a_ranking_may_ask_for_every_row() -> None:
+    ranking = RankSum(5, official_ties=False)
+    ranking.n_neighbours = None
+    store = random_database(0, [4] * 50)
+    neighbours = neighbours_for(
+        ranking, built(store).index, built(store).rows, L2().encode(store.slides[0].features), 3, None
+    )
+    assert neighbours.rows.shape == (4, 200)

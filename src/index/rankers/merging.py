@@ -28,9 +28,9 @@ class MergedHits:
         """The hits at these places, in their order."""
         return MergedHits(self.rows[places], self.slides[places], self.distances[places])
 
-    def first(self, n: int) -> MergedHits:
-        """The `n` nearest."""
-        return self.take(np.arange(min(n, len(self))))
+    def first(self, n: int | None) -> MergedHits:
+        """The `n` nearest, or all."""
+        return self.take(np.arange(len(self))[:n])
 
     def nearest_of_each_slide(self) -> MergedHits:
         """The first hit of each slide, order kept."""

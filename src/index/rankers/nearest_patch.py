@@ -15,11 +15,12 @@ class NearestPatch:
     """
 
     is_exhaustive = True
+    distance_unit: str | None = None
 
     def __init__(self, n_neighbours: int) -> None:
         if n_neighbours < 1:
             raise ConfigError(f"ranking nearest_patch: n_neighbours is {n_neighbours}, expected at least 1")
-        self.n_neighbours = n_neighbours
+        self.n_neighbours: int | None = n_neighbours
 
     def rank(self, query_id: str, neighbours: Neighbours, rows: Rows, k: int) -> Ranking:
         """The `k` nearest slides; ties go to the smaller slide_id."""

@@ -26,11 +26,12 @@ class RankSum:
     """
 
     is_exhaustive = False
+    distance_unit: str | None = None
 
     def __init__(self, n_neighbours: int, official_ties: bool) -> None:
         if n_neighbours < 1:
             raise ConfigError(f"ranking rank_sum: n_neighbours is {n_neighbours}, expected at least 1")
-        self.n_neighbours = n_neighbours
+        self.n_neighbours: int | None = n_neighbours
         self.official_ties = official_ties
 
     def rank(self, query_id: str, neighbours: Neighbours, rows: Rows, k: int) -> Ranking:

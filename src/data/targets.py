@@ -10,8 +10,22 @@ GENES = ("CDH1", "GATA3", "PIK3CA", "TP53", "KRAS", "ARID1A", "PTEN", "BRAF", "A
 GENE_TARGETS = tuple(f"{gene}_cls" for gene in GENES)
 """Columns with class 0 (no effect of interest), 1 (loss, gain or switch, by gene) or 2 (not sequenced)."""
 
+_ONCOGENES = ("PIK3CA", "KRAS", "BRAF")
+COUNTED_EFFECT = {gene: "gain" if gene in _ONCOGENES else "loss" for gene in GENES} | {"IDH1": "switch"}
+"""What class 1 of each gene is."""
+
 NOT_SEQUENCED = 2
 """The class that is neither trained on nor evaluated."""
+
+
+def class_title(column: str, name: str) -> str:
+    """`loss`, `gain` or `switch` for class 1 of a gene, any other class as it is.
+
+    >>> class_title("TP53_cls", "1"), class_title("grade", "1")
+    ('loss', '1')
+    """
+    return COUNTED_EFFECT.get(column.removesuffix("_cls"), name) if name == "1" else name
+
 
 IMMUNE_TARGETS = ("Cytotoxic_T_Lymphocyte", "TIDE_CAF", "TIDE_Dys", "TIDE_M2", "TIDE_MDSC")
 

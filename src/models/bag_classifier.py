@@ -12,6 +12,7 @@ from torchmetrics import MetricCollection
 
 from src.models.bags import Bag, seed_of
 from src.models.heads.head import BagOutput, Head
+from src.models.heads.known import head_settings
 from src.models.splits import SPLITS
 from src.models.task import Task
 
@@ -51,7 +52,7 @@ class BagClassifier(lightning.LightningModule):
     def settings(self) -> dict[str, Any]:
         """Plain values that a checkpoint keeps, enough to build the same network."""
         return {
-            "head": {"name": type(self.head).__name__, **self.head.settings},
+            "head": head_settings(self.head),
             "task": self.task.settings(),
             "lr": self.lr,
             "weight_decay": self.weight_decay,

@@ -16,10 +16,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from src.data.targets import class_title
 from src.errors import ConfigError
 from src.models.heads.here import start_linear
 from src.models.multitask_loss import cross_entropy, squared_error
 from src.models.multitask_scores import MultiTaskScores
+from src.models.task import Predicted, predicted_class
 
 Cell = str | float
 """A class name, a number, or NaN where it is not known."""
@@ -59,6 +61,11 @@ class ClassColumn:
     def judged(self) -> tuple[int, ...]:
         """Positions of the classes that are not ignored."""
         return tuple(i for i, name in enumerate(self.classes) if name != self.ignored)
+
+    def predicted(self, probabilities: Float[Tensor, " class"]) -> Predicted:
+        """The class that is worth showing; class 1 of HERE's genes by its effect."""
+        titles = [class_title(self.name, name) for name in self.classes]
+        return predicted_class(self.name, titles, self.judged, probabilities)
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,16 @@ class MultiTask:
         parts = self._split(outputs, 0)
         n = len(self.classification)
         return torch.cat([*(logits.softmax(0) for logits in parts[:n]), *parts[n:]])
+
+    def predicted(self, values: Float[Tensor, " output"]) -> tuple[Predicted, ...]:
+        """One class per classification with its probability among all of its classes, then the numbers."""
+        n = len(self.classification)
+        parts = self._split(values, 0)
+        classes = [column.predicted(part) for column, part in zip(self.classification, parts[:n], strict=True)]
+        numbers = [
+            Predicted(name, "number", part.item()) for name, part in zip(self.regression, parts[n:], strict=True)
+        ]
+        return (*classes, *numbers)
 
     def report(self, label: Sequence[Cell], values: Float[Tensor, " output"]) -> dict[str, Cell | None]:
         """One row of predictions: each task's label, and its probabilities or predicted number."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import pandas as pd
 from jaxtyping import Float
@@ -11,6 +12,42 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from src.data.cohort import Cohort
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What is said of one target of a slide.
+
+    Attributes:
+        name: of the target.
+        kind: a `class`, or a `number`.
+        value: probability of `class_name`, 0 to 1, or the number.
+        class_name: empty for a number.
+    """
+
+    name: str
+    kind: Literal["class", "number"]
+    value: float
+    class_name: str = ""
+
+
+def predicted_class(
+    name: str, classes: Sequence[str], judged: Sequence[int], probabilities: Float[Tensor, " class"]
+) -> Predicted:
+    """The class of a target that is worth showing: the second of two, else the most probable one.
+
+    Args:
+        name: of the target.
+        classes: one per probability.
+        judged: positions of the classes that can be shown.
+        probabilities: of all classes.
+
+    >>> from torch import tensor
+    >>> predicted_class("grade", ["low", "high", "unknown"], [0, 1], tensor([0.5, 0.25, 0.25])).class_name
+    'high'
+    """
+    shown = judged[1] if len(judged) == 2 else max(judged, key=lambda i: float(probabilities[i]))
+    return Predicted(name, "class", float(probabilities[shown]), classes[shown])
 
 
 @runtime_checkable
@@ -46,6 +83,10 @@ class Task(Protocol):
 
     def predict(self, outputs: Float[Tensor, " output"]) -> Float[Tensor, " output"]:
         """Outputs as they are reported."""
+        ...
+
+    def predicted(self, values: Float[Tensor, " output"]) -> tuple[Predicted, ...]:
+        """What `predict` gave, target by target."""
         ...
 
     def report(self, label: Any, values: Float[Tensor, " output"]) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from src.data.cohort import Cohort
 from src.errors import ConfigError
 from src.models.auroc import MacroAuroc
+from src.models.task import Predicted, predicted_class
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +130,10 @@ class ClassTask:
     def predict(self, outputs: Float[Tensor, " class"]) -> Float[Tensor, " class"]:
         """Probability of each class."""
         return outputs.softmax(0)
+
+    def predicted(self, values: Float[Tensor, " class"]) -> tuple[Predicted, ...]:
+        """The second of two classes, or the most probable of more, with its probability."""
+        return (predicted_class(self.label, self.classes, range(len(self.classes)), values),)
 
     def report(self, label: str, values: Float[Tensor, " class"]) -> dict[str, str | float]:
         """The class, the most probable one, and the probability of each."""

@@ -30,7 +30,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise WeightsUnavailable(f"{path}: no such file; encoder.checkpoint= needs a .safetensors or torch checkpoint")
-    raw = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    raw = _read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
     state = _unwrapped(raw)
     strange = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if strange or not state:
@@ -38,6 +38,25 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{path}: no state dict in it (found {_some(strange) or 'nothing'}); give a file of weights"
         )
     return state
+
+
+def read_torch(path: Path) -> dict[str, Any]:
+    """What a torch file holds, plain values and tensors only.
+
+    Raises:
+        WeightsUnavailable: missing, damaged, or holding any other object.
+    """
+    try:
+        # The checkpoints of DINO (HIPT) carry their command line as an argparse.Namespace, which only holds values.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            raw = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise WeightsUnavailable(
+            f"{path}: refused, as it holds more than tensors or is damaged; convert it to .safetensors"
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise WeightsUnavailable(f"{path}: damaged or not a torch checkpoint ({_line(error)}); get it again") from None
+    return dict(raw) if isinstance(raw, Mapping) else {type(raw).__name__: raw}
 
 
 def renamed(state: Mapping[str, Tensor], rename: Mapping[str, str], ignore: Iterable[str]) -> dict[str, Tensor]:
@@ -101,20 +120,6 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         return dict(safetensors.torch.load_file(path))
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise WeightsUnavailable(f"{path}: damaged or not a safetensors file ({_line(error)}); get it again") from None
-
-
-def _read_torch(path: Path) -> dict[str, Any]:
-    try:
-        # The checkpoints of DINO (HIPT) carry their command line as an argparse.Namespace, which only holds values.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            raw = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise WeightsUnavailable(
-            f"{path}: refused, as it holds more than tensors or is damaged; convert it to .safetensors"
-        ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise WeightsUnavailable(f"{path}: damaged or not a torch checkpoint ({_line(error)}); get it again") from None
-    return dict(raw) if isinstance(raw, Mapping) else {type(raw).__name__: raw}
 
 
 def _unwrapped(raw: dict[str, Any]) -> dict[str, Any]:

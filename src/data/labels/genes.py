@@ -15,7 +15,7 @@ import pandas as pd
 
 from src.data.labels.maf import Effects
 from src.data.labels.tables import shortened
-from src.data.targets import GENES, NOT_SEQUENCED
+from src.data.targets import COUNTED_EFFECT, GENES, NOT_SEQUENCED
 from src.errors import CohortError
 
 VALID_GENES: dict[str, tuple[str, ...]] = {
@@ -54,8 +54,6 @@ VALID_GENES: dict[str, tuple[str, ...]] = {
 }
 """The genes that are labelled in each TCGA cancer type."""
 
-_ONCOGENES = ("PIK3CA", "KRAS", "BRAF")
-_COUNTED_EFFECT = {gene: "gain" if gene in _ONCOGENES else "loss" for gene in GENES} | {"IDH1": "switch"}
 _EFFECTS = ("gain", "loss", "switch")  # an effect that names two is the first of them
 _WITHOUT_EFFECT = ("unknown", "inconclusive", "neutral", "nan")
 
@@ -125,12 +123,12 @@ def class_of(gene: str, effect: str | None) -> int:
     >>> [class_of("KRAS", effect) for effect in ("Likely Gain-of-function", "Loss-of-function", "nan", None)]
     [1, 0, 0, 2]
     """
-    if gene not in _COUNTED_EFFECT:
+    if gene not in COUNTED_EFFECT:
         raise CohortError(f"gene {gene!r} is unknown; expected one of {shortened(GENES, 11)}")
     if effect is None:
         return NOT_SEQUENCED
     reduced = next((word for word in _EFFECTS if word in effect.lower()), None)
-    return int(reduced == _COUNTED_EFFECT[gene])
+    return int(reduced == COUNTED_EFFECT[gene])
 
 
 def _reason_to_drop(effects: set[str], classes: list[int]) -> str | None:

@@ -39,6 +39,19 @@ class Head(Protocol):
         ...
 
 
+@runtime_checkable
+class RetrievalHead(Head, Protocol):
+    """A head whose projection of single patches can be searched."""
+
+    def patch_vectors(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, "patch hidden"]:
+        """What the database stores: one unit vector per patch."""
+        ...
+
+    def query_vector(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, " hidden"]:
+        """What is searched for: one unit vector of all patches."""
+        ...
+
+
 def projection(dim_in: int, dim_hidden: int, dropout: float) -> nn.Sequential:
     """The layer that every head starts with: patch features become hidden ones."""
     return nn.Sequential(nn.Linear(dim_in, dim_hidden), nn.ReLU(), nn.Dropout(dropout))

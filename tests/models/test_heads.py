@@ -9,10 +9,12 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from src.models.heads.abmil import Abmil
-from src.models.heads.head import Head
+from src.models.heads.head import Head, RetrievalHead
+from src.models.heads.max_pool import MaxPool
 from src.models.heads.mean_pool import MeanPool
 
 _HEADS = sorted((Path(__file__).resolve().parents[2] / "conf" / "head").glob("*.yaml"))
+_NOT_SEARCHED_WITH: set[str] = set()
 
 
 def _head(path: Path, dim_in: int = 5) -> Any:
@@ -42,6 +44,18 @@ def test_one_patch_has_all_the_attention(path: Path) -> None:
     assert _head(path)(torch.randn(1, 5)).attention.tolist() == [1.0]
 
 
+@pytest.mark.parametrize("path", _HEADS, ids=lambda path: path.stem)
+def test_database_and_query_vectors_have_unit_length_and_those_of_one_patch_are_the_same(path: Path) -> None:
+    head, features = _head(path), torch.randn(7, 5)
+    assert isinstance(head, RetrievalHead) == (path.stem not in _NOT_SEARCHED_WITH)
+    if isinstance(head, RetrievalHead):
+        vectors = head.patch_vectors(features)
+        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(7))
+        torch.testing.assert_close(head.query_vector(features).norm(), torch.tensor(1.0))
+        assert (vectors < 0).any()
+        torch.testing.assert_close(head.query_vector(features[:1]), vectors[0])
+
+
 def test_abmil_is_equation_7_and_8_of_the_paper() -> None:
     head = Abmil(dim_in=4, dim_hidden=3, dim_attention=2, dropout=0.0)
     bag = torch.randn(6, 4)
@@ -58,6 +72,15 @@ def test_mean_pool_is_the_mean_of_the_projected_patches() -> None:
     head = MeanPool(dim_in=4, dim_hidden=3, dropout=0.0)
     bag = torch.randn(6, 4)
     torch.testing.assert_close(head(bag).embedding, torch.stack([head.project(patch) for patch in bag]).mean(0))
+
+
+def test_max_pool_takes_each_column_from_the_patch_that_has_most_of_it() -> None:
+    head = MaxPool(dim_in=2, dim_hidden=4, dropout=0.0)
+    head.project[0].weight.data = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    head.project[0].bias.data.zero_()
+    pooled = head(torch.tensor([[3.0, 1.0], [1.0, 2.0]]))
+    assert pooled.embedding.tolist() == [3.0, 6.0, 2.0, 0.0]
+    assert pooled.attention.tolist() == [0.625, 0.375]  # two columns and one, and half of the last, where both have 0
 
 
 def test_dropout_is_active_in_training_only() -> None:

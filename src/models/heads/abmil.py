@@ -8,7 +8,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from src.models.heads.head import BagOutput, projection
+from src.models.heads.head import BagOutput, projected_patches, projected_query, projection
 
 
 class Abmil(nn.Module):
@@ -41,3 +41,11 @@ class Abmil(nn.Module):
         hidden = self.project(bag)
         attention = self.attend(hidden).squeeze(1).softmax(0)
         return BagOutput(attention @ hidden, attention)
+
+    def patch_vectors(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, "patch hidden"]:
+        """See `projected_patches`."""
+        return projected_patches(self.project, features)
+
+    def query_vector(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, " hidden"]:
+        """See `projected_query`."""
+        return projected_query(self.project, features, self(features).attention)

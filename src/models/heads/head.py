@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -53,5 +54,19 @@ class RetrievalHead(Head, Protocol):
 
 
 def projection(dim_in: int, dim_hidden: int, dropout: float) -> nn.Sequential:
-    """The layer that every head starts with: patch features become hidden ones."""
+    """The layer that heads start with: patch features become hidden ones."""
     return nn.Sequential(nn.Linear(dim_in, dim_hidden), nn.ReLU(), nn.Dropout(dropout))
+
+
+def projected_patches(
+    project: nn.Sequential, features: Float[Tensor, "patch feature"]
+) -> Float[Tensor, "patch hidden"]:
+    """A projection before its ReLU, at unit length, as HERE's database stores it."""
+    return functional.normalize(project[0](features), dim=1)
+
+
+def projected_query(
+    project: nn.Sequential, features: Float[Tensor, "patch feature"], attention: Float[Tensor, " patch"]
+) -> Float[Tensor, " hidden"]:
+    """The projections before their ReLU, added up by attention, at unit length, as HERE searches for them."""
+    return functional.normalize(attention @ project[0](features), dim=0)

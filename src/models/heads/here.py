@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
-from src.models.heads.head import BagOutput, projection
+from src.models.heads.head import BagOutput, projected_patches, projected_query, projection
 
 
 class Here(nn.Module):
@@ -47,19 +46,14 @@ class Here(nn.Module):
 
     def patch_vectors(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, "patch hidden"]:
         """What the database stores: the projection before its ReLU, at unit length."""
-        return functional.normalize(self._projected(features), dim=1)
+        return projected_patches(self.project, features)
 
     def query_vector(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, " hidden"]:
         """What is searched for: the projections before ReLU, added up by attention, at unit length.
 
         Call it in eval mode, as dropout would disturb the attention.
         """
-        attention = self._attention(self.project(features))
-        return functional.normalize(attention @ self._projected(features), dim=0)
-
-    def _projected(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, "patch hidden"]:
-        projected: Tensor = self.project[0](features)
-        return projected
+        return projected_query(self.project, features, self(features).attention)
 
     def _attention(self, hidden: Float[Tensor, "patch hidden"]) -> Float[Tensor, " patch"]:
         gated = self.gate_a(hidden) * self.gate_b(hidden)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from src.models.heads.head import BagOutput, projection
+from src.models.heads.head import BagOutput, projected_patches, projected_query, projection
 
 
 class MeanPool(nn.Module):
@@ -28,3 +28,11 @@ class MeanPool(nn.Module):
         """The mean of the projected patches."""
         hidden = self.project(bag)
         return BagOutput(hidden.mean(0), torch.full_like(hidden[:, 0], 1 / len(bag)))
+
+    def patch_vectors(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, "patch hidden"]:
+        """See `projected_patches`."""
+        return projected_patches(self.project, features)
+
+    def query_vector(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, " hidden"]:
+        """See `projected_query`."""
+        return projected_query(self.project, features, self(features).attention)

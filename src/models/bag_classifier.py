@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from src.models.bags import Bag, seed_of
-from src.models.heads.head import BagOutput, Head
+from src.models.heads.head import BagOutput, Head, Lesson, SupervisedHead
 from src.models.heads.known import head_settings
 from src.models.splits import SPLITS
 from src.models.task import Task
@@ -35,10 +35,15 @@ class BagClassifier(lightning.LightningModule):
         lr: learning rate.
         weight_decay: L2 penalty, as Adam has it (not decoupled).
         seed: of dropout, which depends on (seed, epoch, slide) alone.
+
+    Raises:
+        IncompatibleParts: a head that cannot learn this task.
     """
 
     def __init__(self, head: Head, task: Task, lr: float = 1e-4, weight_decay: float = 1e-5, seed: int = 0) -> None:
         super().__init__()
+        if isinstance(head, SupervisedHead):
+            head.check_task(task)
         self.head = head
         self.task = task
         self.lr = lr
@@ -59,9 +64,14 @@ class BagClassifier(lightning.LightningModule):
             "seed": self.seed,
         }
 
-    def forward(self, features: Float[Tensor, "patch feature"]) -> tuple[Float[Tensor, " output"], BagOutput]:
+    def forward(
+        self, features: Float[Tensor, "patch feature"], lesson: Lesson | None = None
+    ) -> tuple[Float[Tensor, " output"], BagOutput]:
         """The outputs for one slide, and the pooled bag they come from."""
-        pooled = self.head(features)
+        if lesson is not None and isinstance(self.head, SupervisedHead):
+            pooled = self.head(features, lesson)
+        else:
+            pooled = self.head(features)
         return self.classifier(pooled.embedding), pooled
 
     def training_step(self, bag: Bag, batch_idx: int) -> Float[Tensor, ""]:
@@ -98,12 +108,18 @@ class BagClassifier(lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
     def _judge(self, bag: Bag, split: str) -> Float[Tensor, ""]:
-        outputs, _ = self(bag.features)
-        target = self.task.target(bag.label).to(outputs.device)
+        target = self.task.target(bag.label).to(bag.features.device)
+        outputs, pooled = self(bag.features, Lesson(self.task, target) if split == "train" else None)
         loss = self.task.loss(outputs, target)
         self._metrics_of(split).update(self.task.predict(outputs).detach()[None], target[None])
-        self.log(f"{split}/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
-        return loss
+        self._log_mean(f"{split}/loss", loss)
+        if pooled.auxiliary_loss is None:
+            return loss
+        self._log_mean(f"{split}/auxiliary_loss", pooled.auxiliary_loss)
+        return loss + pooled.auxiliary_loss
+
+    def _log_mean(self, name: str, value: Float[Tensor, ""]) -> None:
+        self.log(name, value.detach(), on_step=False, on_epoch=True, batch_size=1)
 
     def _report(self, split: str) -> None:
         metrics = self._metrics_of(split)

@@ -104,7 +104,8 @@ def _bags(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> tuple[BagData
 
 
 def _model(cfg: DictConfig, task: Task, dim_in: int) -> BagClassifier:
-    head = instantiate(cfg.head, _convert_="all")(dim_in)
+    of_task = {"n_outputs": task.n_outputs} if "n_outputs" in cfg.head else {}
+    head = instantiate(cfg.head, _convert_="all")(dim_in, **of_task)
     model: BagClassifier = instantiate(cfg.model, _convert_="all")(head, task)
     return model
 

@@ -17,8 +17,11 @@ _HEADS = sorted((Path(__file__).resolve().parents[2] / "conf" / "head").glob("*.
 _NOT_SEARCHED_WITH: set[str] = set()
 
 
-def _head(path: Path, dim_in: int = 5) -> Any:
-    return instantiate(OmegaConf.load(path), _convert_="all")(dim_in).eval()
+def _head(path: Path, dim_in: int = 5, **settings: float) -> Any:
+    node = OmegaConf.load(path)
+    of_task = {"n_outputs": 3} if "n_outputs" in node else {}
+    torch.manual_seed(0)
+    return instantiate(node, _convert_="all")(dim_in, **of_task, **settings).eval()
 
 
 @pytest.mark.parametrize("path", _HEADS, ids=lambda path: path.stem)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+from src.models.task import Task
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,19 @@ class BagOutput:
     Attributes:
         embedding: the slide.
         attention: weight of each patch; they sum to 1.
+        auxiliary_loss: what single patches cost, weighted; where the head was given a lesson and has such a loss.
     """
 
     embedding: Float[Tensor, " hidden"]
     attention: Float[Tensor, " patch"]
+    auxiliary_loss: Float[Tensor, ""] | None = None
+
+
+class Lesson(NamedTuple):
+    """What a slide should give: its target, as `task.target` makes it."""
+
+    task: Task
+    target: Tensor
 
 
 @runtime_checkable
@@ -37,6 +48,19 @@ class Head(Protocol):
 
     def __call__(self, bag: Float[Tensor, "patch feature"]) -> BagOutput:
         """Pool the patches of one slide."""
+        ...
+
+
+@runtime_checkable
+class SupervisedHead(Head, Protocol):
+    """A head that learns from single patches too, and therefore is told in training what the slide should give."""
+
+    def check_task(self, task: Task) -> None:
+        """Raise IncompatibleParts where the task is none that it can learn from patches."""
+        ...
+
+    def __call__(self, bag: Float[Tensor, "patch feature"], lesson: Lesson | None = None) -> BagOutput:
+        """Pool the patches of one slide; with a lesson, say what they cost."""
         ...
 
 

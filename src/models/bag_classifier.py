@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from src.models.bags import Bag, seed_of
-from src.models.heads.head import BagOutput, Head, Lesson, SupervisedHead
+from src.models.heads.head import BagOutput, Head, Lesson, SupervisedHead, outputs_of
 from src.models.heads.known import head_settings
 from src.models.splits import SPLITS
 from src.models.task import Task
@@ -72,7 +72,7 @@ class BagClassifier(lightning.LightningModule):
             pooled = self.head(features, lesson)
         else:
             pooled = self.head(features)
-        return self.classifier(pooled.embedding), pooled
+        return outputs_of(self.classifier, pooled.embedding), pooled
 
     def training_step(self, bag: Bag, batch_idx: int) -> Float[Tensor, ""]:
         """Loss of one bag."""

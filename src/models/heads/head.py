@@ -14,15 +14,15 @@ from src.models.task import Task
 
 @dataclass(frozen=True)
 class BagOutput:
-    """A bag as one vector.
+    """A bag as one vector, or as one per output of the task.
 
     Attributes:
-        embedding: the slide.
+        embedding: the slide; a row per output where each has a branch of its own.
         attention: weight of each patch; they sum to 1.
         auxiliary_loss: what single patches cost, weighted; where the head was given a lesson and has such a loss.
     """
 
-    embedding: Float[Tensor, " hidden"]
+    embedding: Float[Tensor, "*branch hidden"]
     attention: Float[Tensor, " patch"]
     auxiliary_loss: Float[Tensor, ""] | None = None
 
@@ -40,7 +40,7 @@ class Head(Protocol):
 
     Attributes:
         settings: the constructor's arguments, plain values that a checkpoint keeps.
-        dim_out: length of the embedding.
+        dim_out: length of the embedding, or of each branch's.
     """
 
     settings: dict[str, int | float]
@@ -75,6 +75,19 @@ class RetrievalHead(Head, Protocol):
     def query_vector(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, " hidden"]:
         """What is searched for: one unit vector of all patches."""
         ...
+
+
+def outputs_of(layer: nn.Linear, embedding: Float[Tensor, "*branch hidden"]) -> Float[Tensor, " output"]:
+    """The outputs of one slide; where there are branches, each from its own.
+
+    Args:
+        layer: (hidden) to (output).
+        embedding: (hidden), or (output, hidden).
+    """
+    if embedding.ndim == 1:
+        outputs: Tensor = layer(embedding)
+        return outputs
+    return (layer.weight * embedding).sum(1) + layer.bias
 
 
 def projection(dim_in: int, dim_hidden: int, dropout: float) -> nn.Sequential:

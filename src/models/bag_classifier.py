@@ -116,7 +116,8 @@ class BagClassifier(lightning.LightningModule):
         if pooled.auxiliary_loss is None:
             return loss
         self._log_mean(f"{split}/auxiliary_loss", pooled.auxiliary_loss)
-        return loss + pooled.auxiliary_loss
+        total: Tensor = loss + pooled.auxiliary_loss
+        return total
 
     def _log_mean(self, name: str, value: Float[Tensor, ""]) -> None:
         self.log(name, value.detach(), on_step=False, on_epoch=True, batch_size=1)

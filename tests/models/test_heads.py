@@ -14,7 +14,8 @@ from src.models.heads.max_pool import MaxPool
 from src.models.heads.mean_pool import MeanPool
 
 _HEADS = sorted((Path(__file__).resolve().parents[2] / "conf" / "head").glob("*.yaml"))
-_NOT_SEARCHED_WITH: set[str] = set()
+_NOT_SEARCHED_WITH = {"transmil"}
+_SEES_THE_ORDER = {"transmil"}
 
 
 def _head(path: Path, dim_in: int = 5, **settings: float) -> Any:
@@ -29,6 +30,9 @@ def test_attention_sums_to_one_and_the_embedding_ignores_the_order_of_patches(pa
     head, bag = _head(path), torch.randn(7, 5)
     there, back = head(bag), head(bag.flip(0))
     assert there.attention.sum().item() == pytest.approx(1)
+    assert there.attention.shape == (7,)
+    if path.stem in _SEES_THE_ORDER:
+        return
     torch.testing.assert_close(there.embedding, back.embedding)
     torch.testing.assert_close(there.attention, back.attention.flip(0))
 
@@ -79,8 +83,8 @@ def test_mean_pool_is_the_mean_of_the_projected_patches() -> None:
 
 def test_max_pool_takes_each_column_from_the_patch_that_has_most_of_it() -> None:
     head = MaxPool(dim_in=2, dim_hidden=4, dropout=0.0)
-    head.project[0].weight.data = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-    head.project[0].bias.data.zero_()
+    weight = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    head.project.load_state_dict({"0.weight": weight, "0.bias": torch.zeros(4)})
     pooled = head(torch.tensor([[3.0, 1.0], [1.0, 2.0]]))
     assert pooled.embedding.tolist() == [3.0, 6.0, 2.0, 0.0]
     assert pooled.attention.tolist() == [0.625, 0.375]  # two columns and one, and half of the last, where both have 0

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from src.data.files import digest, written_whole
 from src.data.targets import GENE_TARGETS, NOT_SEQUENCED, REGRESSION_TARGETS
 from src.errors import ConfigError, WeightsUnavailable
-from src.models.heads.head import Head
+from src.models.heads.head import Head, outputs_of
 from src.models.heads.here_checkpoint import read_here
 from src.models.heads.known import head_of, head_settings
 from src.models.known_tasks import task_of
@@ -60,7 +60,7 @@ class TrainedHead:
     @torch.inference_mode()
     def predictions(self, features: Float32[np.ndarray, "patch feature"]) -> tuple[Predicted, ...]:
         """What it says of a slide, one value per target."""
-        outputs = self.outputs(self.head(torch.from_numpy(features)).embedding)
+        outputs = outputs_of(self.outputs, self.head(torch.from_numpy(features)).embedding)
         return self.task.predicted(self.task.predict(outputs))
 
     @torch.inference_mode()

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from src.models.heads.abmil import Abmil
 from src.models.heads.head import Head, RetrievalHead
+from src.models.heads.known import head_of, head_settings
 from src.models.heads.max_pool import MaxPool
 from src.models.heads.mean_pool import MeanPool
 
@@ -40,7 +41,8 @@ def test_attention_sums_to_one_and_the_embedding_ignores_the_order_of_patches(pa
 @pytest.mark.parametrize("path", _HEADS, ids=lambda path: path.stem)
 def test_settings_build_the_same_network_again(path: Path) -> None:
     head = _head(path)
-    again = type(head)(**head.settings)
+    again: Any = head_of(head_settings(head))
+    assert again.settings == head.settings
     again.load_state_dict(head.state_dict())
     bag = torch.randn(3, 5)
     assert torch.equal(again.eval()(bag).embedding, head(bag).embedding)

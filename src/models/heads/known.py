@@ -14,8 +14,12 @@ from src.models.heads.head import Head
 
 MODULES = {
     "Abmil": "src.models.heads.abmil",
+    "Clam": "src.models.heads.clam",
+    "Dsmil": "src.models.heads.dsmil",
     "Here": "src.models.heads.here",
+    "MaxPool": "src.models.heads.max_pool",
     "MeanPool": "src.models.heads.mean_pool",
+    "TransMil": "src.models.heads.transmil",
 }
 """Where the class of each head is."""
 

@@ -78,9 +78,13 @@ class BagDataModule(lightning.LightningDataModule):
         """Label of each slide of a split, by slide_id."""
         return self.labels[self.split == split]
 
+    def bags_in(self, split: str) -> WholeBags:
+        """The slides of a split, read one by one."""
+        return WholeBags(self.store, self.labels_in(split))
+
     def train_dataloader(self) -> DataLoader[Bag]:
         """Shuffled bags, sampled."""
-        bags = WholeBags(self.store, self.labels_in("train"))
+        bags = self.bags_in("train")
         sampled = SampledBags(bags, self.max_patches or np.iinfo(np.int64).max, self.seed)
         return self._loader(sampled, EpochSampler(len(bags), self.seed))
 
@@ -94,7 +98,7 @@ class BagDataModule(lightning.LightningDataModule):
 
     def whole(self, split: str) -> DataLoader[Bag]:
         """The bags of any split as they are, in order."""
-        return self._loader(WholeBags(self.store, self.labels_in(split)))
+        return self._loader(self.bags_in(split))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint remembers: a digest of the slides, labels and splits it was trained with."""

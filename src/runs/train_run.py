@@ -23,6 +23,8 @@ from src.eval.figures import save
 from src.interfaces import FeatureStore
 from src.models.bag_classifier import BagClassifier, Prediction
 from src.models.bag_data import BagDataModule
+from src.models.heads.head import FittedHead
+from src.models.patch_sample import sample_patches
 from src.models.resume import History, read_checkpoint, refuse_other_settings
 from src.models.splits import SPLITS
 from src.models.task import Task, TaskChoice
@@ -75,6 +77,8 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
     model = _model(cfg, task, store.dim)
     if cfg.ckpt_path:
         _check_resume(cfg, model)
+    elif isinstance(model.head, FittedHead):
+        model.head.fit(sample_patches(bags.bags_in("train"), model.head.n_fitted, cfg.seed), cfg.seed)
     with open_loggers(cfg.get("logger")) as loggers:
         log_config(loggers, cfg)
         history = History()

@@ -65,6 +65,21 @@ class SupervisedHead(Head, Protocol):
 
 
 @runtime_checkable
+class FittedHead(Head, Protocol):
+    """A head that has to see patches of the training slides before the training.
+
+    Attributes:
+        n_fitted: how many, at most.
+    """
+
+    n_fitted: int
+
+    def fit(self, patches: Float[Tensor, "patch feature"], seed: int) -> None:
+        """Find what the head needs to know of them."""
+        ...
+
+
+@runtime_checkable
 class RetrievalHead(Head, Protocol):
     """A head whose projection of single patches can be searched."""
 

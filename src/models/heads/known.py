@@ -19,6 +19,7 @@ MODULES = {
     "Here": "src.models.heads.here",
     "MaxPool": "src.models.heads.max_pool",
     "MeanPool": "src.models.heads.mean_pool",
+    "Prototypes": "src.models.heads.prototypes",
     "TransMil": "src.models.heads.transmil",
 }
 """Where the class of each head is."""

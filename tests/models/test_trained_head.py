@@ -13,6 +13,7 @@ from src.errors import WeightsUnavailable
 from src.models.bag_classifier import BagClassifier
 from src.models.heads.abmil import Abmil
 from src.models.heads.clam import Clam
+from src.models.heads.head import Head
 from src.models.heads.here import Here
 from src.models.heads.known import MODULES
 from src.models.known_tasks import task_of
@@ -100,7 +101,7 @@ def test_what_is_written_is_read_as_the_same_head(tmp_path: Path) -> None:
 
 
 def test_the_digest_tells_weights_and_heads_apart(tmp_path: Path) -> None:
-    heads = [Here(6, 8, 4), Here(6, 8, 4), Abmil(6, 8, 4)]
+    heads: list[Head] = [Here(6, 8, 4), Here(6, 8, 4), Abmil(6, 8, 4)]
     paths = [checkpoint(tmp_path / f"{i}.ckpt", BagClassifier(head, TISSUE)) for i, head in enumerate(heads)]
     assert len({read_trained_head(path).digest() for path in paths}) == 3
     assert read_trained_head(paths[0]).digest() == read_trained_head(paths[0]).digest()

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32
 
-from src.errors import ConfigError, IncompatibleParts, IndexMismatch, SlideError
+from src.errors import ConfigError, FeatureFileError, IncompatibleParts, IndexMismatch, SlideError
+from src.index.background import Background, background_file, background_in, significance_of_hits
+from src.index.codes.learned import expect_weights, weights_digest, weights_file
 from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
 from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
+from src.index.significance import Significance
 from src.index.training_sample import TrainingSample
 from src.index.widening import neighbours_for
-from src.interfaces import Code, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures
+from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures
 
 
 class RetrievalEngine:
@@ -29,6 +32,8 @@ class RetrievalEngine:
         index: where codes are found.
         ranking: how hits become an order.
         training_sample: the patches that the index is fitted on.
+        background: how many of their codes are kept to tell what chance gives; None keeps none.
+        official_squared_score: judge hits by their squared distance, as HERE's portal does; see `significance`.
 
     Raises:
         IncompatibleParts: the code gives another kind than the index takes, or the index states another distance than
@@ -36,7 +41,15 @@ class RetrievalEngine:
     """
 
     def __init__(
-        self, name: str, mosaic: Mosaic, code: Code, index: Index, ranking: Ranker, training_sample: TrainingSample
+        self,
+        name: str,
+        mosaic: Mosaic,
+        code: Code,
+        index: Index,
+        ranking: Ranker,
+        training_sample: TrainingSample,
+        background: Background | None = None,
+        official_squared_score: bool = False,
     ) -> None:
         _check_kinds(code, index)
         _check_unit(index, ranking)
@@ -46,8 +59,11 @@ class RetrievalEngine:
         self.index = index
         self.ranking = ranking
         self.training_sample = training_sample
+        self.background = background
+        self.official_squared_score = official_squared_score
         self.rows = EMPTY_ROWS
         self._table: RowsTable | None = None
+        self._background: Codes | None = None
         self._feature_dim = 0
         self._code_dim = 0
 
@@ -65,7 +81,9 @@ class RetrievalEngine:
             raise ConfigError(
                 f"engine {self.name}: holds {len(self.index)} rows already, expected none; use a new engine"
             )
-        self.index.train(self.code.encode(self.training_sample.draw(database)))
+        sample = self._sample(database)
+        self.index.train(sample)
+        self._background = None if self.background is None else self.background.draw(sample)
         slides = []
         for slide_id in database.slide_ids:
             slides.append(self._add(database.load(slide_id), database.patient_of(slide_id)))
@@ -85,9 +103,24 @@ class RetrievalEngine:
         self._check_query(query, k, is_excluded)
         if is_excluded is not None and is_excluded.all():
             return Ranking(query.slide_id, ())
-        codes = self.code.encode_query(query.features[self.mosaic.select(query)])
+        codes = self._query_codes(query)
         neighbours = neighbours_for(self.ranking, self.index, self.rows, codes, k, is_excluded)
         return self.ranking.rank(query.slide_id, neighbours, self.rows, k)
+
+    def significance_of(self, query: SlideFeatures, ranking: Ranking) -> Significance | None:
+        """How unusual each hit of a ranking is, in its order; see `significance_of_hits`.
+
+        A hit's distance is that of its nearest patch to the nearest query code. None without a background, as of an
+        index that was built without one.
+
+        Args:
+            query: what was searched for.
+            ranking: what `search` answered.
+        """
+        if self._background is None:
+            return None
+        codes = self._query_codes(query)
+        return significance_of_hits(codes, self._background, ranking, self.index, self.official_squared_score)
 
     def save(self, folder: Path, provenance: Provenance | None = None) -> None:
         """Write the index folder, whole or not at all.
@@ -101,7 +134,9 @@ class RetrievalEngine:
         """
         if self._table is None:
             raise ConfigError(f"engine {self.name}: nothing to save in {folder}, build it first")
-        write_folder(folder, self.index, self._table, self._entries() | asdict(provenance or Provenance()))
+        entries = self._entries() | asdict(provenance or Provenance())
+        more = background_file(self._background) | weights_file(self.code)
+        write_folder(folder, self.index, self._table, entries, more)
 
     def load(self, folder: Path, expected: Provenance | None = None) -> None:
         """Read an index folder after checking it.
@@ -115,11 +150,13 @@ class RetrievalEngine:
         """
         opened = open_folder(folder)
         opened.expect(**self._parts())
+        expect_weights(opened, self.code)
         if expected is not None:
             opened.expect(encoder=expected.encoder, encoder_digest=expected.encoder_digest)
         self._load_index(opened)
         self._feature_dim = opened.manifest["feature_dim"]
         self._code_dim = opened.manifest["dim"]
+        self._background = background_in(opened, self._code_dim if self.code.kind == "binary" else 0)
         self._set_table(opened.table)
 
     def use_labels(self, labels: Mapping[str, pd.Series]) -> None:
@@ -139,9 +176,16 @@ class RetrievalEngine:
         width, height = self._table.patch_sizes[self.rows.slide_ids.index(slide_id)].tolist()
         return width, height
 
+    def _sample(self, database: FeatureStore) -> Codes:
+        codes = [_encoded(self.code.encode, *drawn) for drawn in self.training_sample.draw(database)]
+        return Codes(np.concatenate([part.values for part in codes]), codes[0].n_bits)
+
+    def _query_codes(self, query: SlideFeatures) -> Codes:
+        return _encoded(self.code.encode_query, query.slide_id, query.features[self.mosaic.select(query)])
+
     def _add(self, slide: SlideFeatures, patient_id: str) -> IndexedSlide:
         kept = self.mosaic.select(slide)
-        codes = self.code.encode(slide.features[kept])
+        codes = _encoded(self.code.encode, slide.slide_id, slide.features[kept])
         self.index.add(codes)
         self._code_dim = codes.n_bits or codes.values.shape[1]
         return IndexedSlide(slide.slide_id, patient_id, slide.coords[kept], slide.patch_size_level0)
@@ -177,6 +221,7 @@ class RetrievalEngine:
         return {
             "engine": self.name,
             **self._parts(),
+            "weights": weights_digest(self.code),
             "index_settings": self.index.describe(),
             "dim": self._code_dim,
             "feature_dim": self._feature_dim,
@@ -185,6 +230,18 @@ class RetrievalEngine:
     def _parts(self) -> dict[str, str]:
         parts = {"mosaic": self.mosaic, "code": self.code, "index": self.index}
         return {name: _type_name(part) for name, part in parts.items()} | {"code_kind": self.code.kind}
+
+
+def _encoded(
+    encode: Callable[[Float32[np.ndarray, "patch feature"]], Codes],
+    slide_id: str,
+    features: Float32[np.ndarray, "patch feature"],
+) -> Codes:
+    """The codes of a slide; what is wrong with its features is said with its name."""
+    try:
+        return encode(features)
+    except (FeatureFileError, IncompatibleParts) as error:
+        raise type(error)(f"{slide_id}: {error}") from None
 
 
 def _check_kinds(code: Code, index: Index) -> None:

@@ -1,14 +1,15 @@
 """An index on disk: `index.faiss` (the index's own file), `rows.parquet`, and `manifest.json`, which vouches for both.
 
-The manifest is written last and holds the SHA-256 of the other files and of itself. Reading checks all of them before
-any other reader sees a byte, and nothing is ever unpickled.
+There may be `background.npy`, and `head.pt`, the weights of a code that was trained. The manifest is written last and
+holds the SHA-256 of the other files and of itself. Reading checks all of them before any other reader sees a byte, and
+nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from src.interfaces import Index
 FORMAT_VERSION = 1
 INDEX_FILE = "index.faiss"
 ROWS_FILE = "rows.parquet"
+BACKGROUND_FILE = "background.npy"
+HEAD_FILE = "head.pt"
 MANIFEST_FILE = "manifest.json"
 
 
@@ -69,7 +72,13 @@ class OpenedFolder:
                 raise mismatch(self.folder, f"{key} is {found!r}, expected {value!r}")
 
 
-def write_folder(folder: Path, index: Index, table: RowsTable, entries: Mapping[str, Any]) -> None:
+def write_folder(
+    folder: Path,
+    index: Index,
+    table: RowsTable,
+    entries: Mapping[str, Any],
+    more: Mapping[str, Callable[[Path], None]],
+) -> None:
     """Write an index folder whole, replacing the index that is there; on failure that one stays as it was.
 
     Args:
@@ -77,6 +86,7 @@ def write_folder(folder: Path, index: Index, table: RowsTable, entries: Mapping[
         index: writes its own file.
         table: where each row comes from.
         entries: what else the manifest says.
+        more: what writes each other file, by its name.
 
     Raises:
         ConfigError: a folder that holds something else than an index, which is not replaced.
@@ -85,6 +95,8 @@ def write_folder(folder: Path, index: Index, table: RowsTable, entries: Mapping[
     with folder_written_whole(folder) as partial:
         index.save(partial / INDEX_FILE)
         table.write(partial / ROWS_FILE)
+        for name, write in more.items():
+            write(partial / name)
         manifest = {**_counts(partial, table), **entries, "sha256": _checksums(partial)}
         write_json(partial / MANIFEST_FILE, _signed(manifest))
 
@@ -96,12 +108,25 @@ def open_folder(folder: Path) -> OpenedFolder:
         IndexMismatch: a missing, damaged or foreign file, or another format version.
     """
     manifest = read_manifest(folder)
-    for name in (INDEX_FILE, ROWS_FILE):
+    for name in dict.fromkeys((INDEX_FILE, ROWS_FILE, *manifest["sha256"])):
         _check_file(folder, name, manifest["sha256"].get(name))
     table = RowsTable.read(folder / ROWS_FILE)
     if len(table.rows) != manifest["n_rows"]:
         raise mismatch(folder, f"{ROWS_FILE} has {len(table.rows)} rows, expected the manifest's {manifest['n_rows']}")
     return OpenedFolder(folder, manifest, table)
+
+
+def head_in(folder: Path) -> Path | None:
+    """The weights that an index folder keeps, checked; None where it keeps none.
+
+    Raises:
+        IndexMismatch: a damaged folder.
+    """
+    checksums = read_manifest(folder)["sha256"]
+    if HEAD_FILE not in checksums:
+        return None
+    _check_file(folder, HEAD_FILE, checksums[HEAD_FILE])
+    return folder / HEAD_FILE
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -145,7 +170,7 @@ def _counts(folder: Path, table: RowsTable) -> dict[str, Any]:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    return {name: sha256_of(folder / name) for name in (INDEX_FILE, ROWS_FILE)}
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
 
 
 def _signed(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Shaped
 from scipy.stats import false_discovery_control
 
 from src.errors import ConfigError
@@ -99,8 +99,8 @@ def euclidean_distances(
 
 
 def draw_background(
-    vectors: Float[np.ndarray, "row dim"], n: int | None = 10_000, seed: int = 0, with_replacement: bool = True
-) -> Float[np.ndarray, "background dim"]:
+    vectors: Shaped[np.ndarray, "row dim"], n: int | None = 10_000, seed: int = 0, with_replacement: bool = True
+) -> Shaped[np.ndarray, "background dim"]:
     """Random vectors of a pool, as the index stores them.
 
     Args:

@@ -43,8 +43,8 @@ class TrainingSample:
                 f"training_sample: n_slides is {self.n_slides} and n_patches {self.n_patches}, expected at least 1"
             )
 
-    def draw(self, store: FeatureStore) -> Float32[np.ndarray, "patch feature"]:
-        """Features of the drawn patches, slide after slide.
+    def draw(self, store: FeatureStore) -> list[tuple[str, Float32[np.ndarray, "patch feature"]]]:
+        """Each slide that takes part, and features of the patches drawn of it.
 
         Raises:
             ConfigError: a store without slides.
@@ -62,11 +62,11 @@ class TrainingSample:
                 "training sample: slides with fewer than %d patches take part, as most have fewer", self.min_patches
             )
             parts = list(self._parts(store, slide_ids, 1, rng))
-        return np.concatenate(parts)
+        return parts
 
     def _parts(
         self, store: FeatureStore, slide_ids: list[str], min_patches: int, rng: np.random.Generator
-    ) -> Iterator[Float32[np.ndarray, "patch feature"]]:
+    ) -> Iterator[tuple[str, Float32[np.ndarray, "patch feature"]]]:
         n_missing = self.n_slides * self.n_patches
         for slide_id in slide_ids:
             if n_missing == 0:
@@ -74,5 +74,5 @@ class TrainingSample:
             features = store.load(slide_id).features
             if len(features) >= min_patches:
                 n_drawn = min(self.n_patches, len(features), n_missing)
-                yield features[rng.choice(len(features), size=n_drawn, replace=False)]
+                yield slide_id, features[rng.choice(len(features), size=n_drawn, replace=False)]
                 n_missing -= n_drawn

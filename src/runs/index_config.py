@@ -12,10 +12,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import ConfigError
-from src.index.folder import MANIFEST_FILE, read_manifest
+from src.index.folder import MANIFEST_FILE, head_in, read_manifest
 
 _REMEMBERED = (
-    *("data", "encoder", "tissue", "patching", "mosaic", "code", "index", "ranking", "engine"),
+    *("data", "encoder", "tissue", "patching", "head", "mosaic", "code", "index", "ranking", "engine"),
     *("seed", "features_dir", "corrupt_tiles", "feature_dtype"),
 )
 _FREE_CHOICES = ("ranking",)  # takes the rows as they are, whatever the index was built for
@@ -40,12 +40,24 @@ def with_index_config(cfg: DictConfig) -> DictConfig:
     """
     built = read_manifest(Path(cfg.index_dir))["config"]
     merged = copy.deepcopy(cfg)
-    for name in _REMEMBERED:
+    for name in [name for name in _REMEMBERED if name in built]:
         merged[name] = OmegaConf.create(built[name]) if isinstance(built[name], dict) else built[name]
-    for part in ("mosaic", "code", "index", "ranking"):
-        merged.engine[part] = f"${{{part}}}"
+    head = head_in(Path(cfg.index_dir))
+    if head is not None:
+        merged.head.checkpoint = str(head)
+    _link(merged)
     _apply_command_line(merged, cfg, built["choices"])
     return merged
+
+
+def _link(merged: DictConfig) -> None:
+    """Let each part be changed in one place again; in the manifest it stands wherever it was used."""
+    for part in ("mosaic", "code", "index", "ranking"):
+        merged.engine[part] = f"${{{part}}}"
+    if "checkpoint" in merged.code:
+        merged.code.checkpoint = "${head.checkpoint}"
+    if "segmenter" in merged.patching.slides:
+        merged.patching.slides.segmenter = "${tissue}"
 
 
 def _command_line() -> list[Override]:

@@ -22,7 +22,8 @@ from src.data.feature_folder import FeatureFolder, open_feature_folder
 from src.data.files import digest
 from src.data.patching import GridPatcher, Patcher, Patching
 from src.data.progress import progress_bar, tracked
-from src.errors import FeatureFileError
+from src.errors import FeatureFileError, IncompatibleParts
+from src.index.codes.learned import weights_digest
 from src.index.engine import RetrievalEngine
 from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
 from src.interfaces import Encoder
@@ -32,8 +33,9 @@ log = logging.getLogger(__name__)
 
 # What decides which rows an index has; the ranking, evaluation and loggers of a run do not.
 _SHAPES_INDEX = ("mosaic", "code", "index", "seed")
+_SHAPES_NO_ROW = ("checkpoint", "query")  # of a code: a path, as what lies there counts, and how queries are coded
 _SCALE_TOLERANCE = 0.1
-_PATHS = ("data.root", "data.table", "encoder.checkpoint", "features_dir")
+_PATHS = ("data.root", "data.table", "encoder.checkpoint", "head.checkpoint", "features_dir")
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,10 @@ def prepare_features(cfg: DictConfig, cohort: Cohort) -> Features:
 
 def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Database:
     """Load the index that these features and parts give, or build and save it."""
-    key = _index_key(cfg, features)
-    folder = Path(cfg.index_dir or Path(cfg.paths.cache_dir) / cohort.name / "index" / f"{cfg.engine.name}-{key}")
     engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
+    refuse_unused_head(cfg, engine)
+    key = _index_key(cfg, features, engine)
+    folder = Path(cfg.index_dir or Path(cfg.paths.cache_dir) / cohort.name / "index" / f"{cfg.engine.name}-{key}")
     seconds = 0.0
     if _built_with(folder) == key:
         engine.load(folder)
@@ -121,6 +124,13 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
 def all_labels(cohort: Cohort) -> dict[str, pd.Series]:
     """Every label column, by slide_id."""
     return {column: cohort.labels(column) for column in cohort.label_columns}
+
+
+def refuse_unused_head(cfg: DictConfig, engine: RetrievalEngine) -> None:
+    """Raise IncompatibleParts when a head is given to an engine whose code has no use for it."""
+    if OmegaConf.select(cfg, "head.checkpoint") and weights_digest(engine.code) is None:
+        code = cfg.code._target_.rpartition(".")[2]
+        raise IncompatibleParts(f"code {code} does not search with a head; leave out head.checkpoint, or say code=here")
 
 
 def _given(store: FeatureFolder, cohort: Cohort) -> tuple[FeatureFolder, list[SlideStatus]]:
@@ -169,10 +179,17 @@ def _report(statuses: Sequence[SlideStatus], folder: Path) -> None:
         log.error("%d of %d slides failed; why: %s", n_failed, len(statuses), folder / "status.csv")
 
 
-def _index_key(cfg: DictConfig, features: Features) -> str:
-    parts = {name: OmegaConf.to_container(cfg[name]) if name != "seed" else cfg.seed for name in _SHAPES_INDEX}
-    training_sample = OmegaConf.to_container(cfg.engine.training_sample, resolve=True)
-    return digest({**parts, "training_sample": training_sample, "features": features.store.digest()})
+def _index_key(cfg: DictConfig, features: Features, engine: RetrievalEngine) -> str:
+    parts = {name: plain(cfg[name]) if name != "seed" else cfg.seed for name in _SHAPES_INDEX}
+    shaped_by = {
+        **parts,
+        "code": {name: value for name, value in parts["code"].items() if name not in _SHAPES_NO_ROW},
+        "weights": weights_digest(engine.code),
+        "training_sample": plain(cfg.engine.training_sample),
+        "background": plain(cfg.engine).get("background"),
+        "features": features.store.digest(),
+    }
+    return digest({name: value for name, value in shaped_by.items() if value is not None})
 
 
 def _built_with(folder: Path) -> str | None:

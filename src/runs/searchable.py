@@ -18,7 +18,7 @@ from src.index.engine import RetrievalEngine
 from src.index.folder import Provenance, read_manifest
 from src.interfaces import Encoder
 from src.runs.index_config import is_index
-from src.runs.prepare import all_labels, prepare_cohort, prepare_database, prepare_features
+from src.runs.prepare import all_labels, prepare_cohort, prepare_database, prepare_features, refuse_unused_head
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ def _opened(cfg: DictConfig) -> Searchable:
     manifest = read_manifest(folder)
     encoder: Encoder = instantiate(cfg.encoder, _convert_="all")
     engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
+    refuse_unused_head(cfg, engine)
     is_signed = bool(manifest["encoder_digest"])
     engine.load(folder, Provenance(encoder.name, digest(encoder.fingerprint())) if is_signed else None)
     log.info("index: %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))

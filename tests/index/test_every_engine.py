@@ -32,6 +32,7 @@ defaults:
   - engine: {engine}
   - _self_
 seed: 0
+head: {{checkpoint: null}}
 """
 
 every_engine = pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "engine").glob("*.yaml")))

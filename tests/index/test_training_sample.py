@@ -8,6 +8,10 @@ from tests.index.databases import MemoryStore, random_database, slide_of
 HERE = TrainingSample(n_slides=500, n_patches=100, min_patches=100, seed=0)
 
 
+def drawn(sample: TrainingSample, store: MemoryStore) -> np.ndarray:
+    return np.concatenate([features for _, features in sample.draw(store)])
+
+
 def marked_database(n_patches: list[int]) -> MemoryStore:
     """Features say which slide they come from, and which patch."""
     return MemoryStore(
@@ -16,29 +20,34 @@ def marked_database(n_patches: list[int]) -> MemoryStore:
 
 
 def test_each_drawn_slide_gives_so_many_different_patches() -> None:
-    sample = TrainingSample(n_slides=2, n_patches=5, min_patches=5, seed=0).draw(marked_database([50, 60, 70]))
+    sample = drawn(TrainingSample(n_slides=2, n_patches=5, min_patches=5, seed=0), marked_database([50, 60, 70]))
     assert len(np.unique(sample[:, 0])) == 2
     assert len(np.unique(sample, axis=0)) == len(sample) == 10
 
 
 def test_small_slides_are_left_out_when_most_are_large() -> None:
-    sample = HERE.draw(marked_database([150, 99, 120, 100]))
+    sample = drawn(HERE, marked_database([150, 99, 120, 100]))
     assert set(sample[:, 0]) == {0, 2, 3}
     assert len(sample) == 300
 
 
 def test_small_slides_take_part_when_most_are_small() -> None:
-    assert len(HERE.draw(marked_database([9] * 20 + [150]))) == 20 * 9 + 100
+    assert len(drawn(HERE, marked_database([9] * 20 + [150]))) == 20 * 9 + 100
 
 
 def test_a_cohort_of_single_patches_gives_as_many_patches_as_slides_would() -> None:
-    sample = TrainingSample(n_slides=3, n_patches=4, min_patches=100, seed=0).draw(marked_database([1] * 40))
+    sample = drawn(TrainingSample(n_slides=3, n_patches=4, min_patches=100, seed=0), marked_database([1] * 40))
     assert len(np.unique(sample[:, 0])) == 12
+
+
+def test_each_part_says_which_slide_it_is_of() -> None:
+    for slide_id, features in HERE.draw(marked_database([150, 120, 100])):
+        assert {f"s{value:.0f}" for value in features[:, 0]} == {slide_id}
 
 
 def test_the_seed_decides_the_sample() -> None:
     store = random_database(0, [20] * 9)
-    draws = [TrainingSample(4, 5, 10, seed).draw(store) for seed in (1, 1, 2)]
+    draws = [drawn(TrainingSample(4, 5, 10, seed), store) for seed in (1, 1, 2)]
     assert np.array_equal(draws[0], draws[1])
     assert not np.array_equal(draws[0], draws[2])
 

@@ -68,6 +68,10 @@ class ItqLsh:
         distances, rows = self._faiss.search(self._signs(queries), k, params=parameters)
         return sorted_neighbours(distances.astype(np.float32), rows)
 
+    def hashed(self, codes: Codes) -> Codes:
+        """The signs of codes, between which distances are counted."""
+        return Codes(self._signs(codes), self._faiss.d)
+
     def save(self, path: Path) -> None:
         """Write the binariser and the signs to one .npz file."""
         binariser, signs = faiss.serialize_index(self._binariser), faiss.serialize_index_binary(self._faiss)

@@ -86,7 +86,7 @@ def test_every_option_composes_and_is_made(
         assert HydraConfig.get().runtime.choices["experiment"] == option
         return
     node = cfg[group]
-    parts = node.values() if group in ("callbacks", "logger") else [node]
+    parts = node.values() if group in ("callbacks", "figures", "logger") else [node]
     if option == "gpu" and not torch.cuda.is_available():
         with pytest.raises(InstantiationException, match="gpu"):
             instantiate(node, _convert_="all")

@@ -29,6 +29,7 @@ class Run:
         metrics: key -> summary, as metrics.json has them.
         timing: name (with its unit at the end) -> value.
         per_query: the table of single values, where it was saved.
+        config: the whole configuration of the run.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Run:
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timing: Mapping[str, Any] = field(default_factory=dict)
     per_query: pd.DataFrame | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status == DONE and not self.metrics:
@@ -96,6 +98,12 @@ class Leaderboard:
         """What tells a run from the others: its overrides that are not shared."""
         return [override for override in run.overrides if override not in self.shared]
 
+    def label(self, run: Run) -> str:
+        """The shortest name that tells a run from the others, for figures: `here, flat, nlist=128`."""
+        own = [override for override in self.own(run) if override.partition("=")[2] != run.name]
+        name = [run.name] if not own or len({other.name for other in self.runs}) > 1 else []
+        return ", ".join([*name, *map(_short, own)])
+
     def table(self) -> pd.DataFrame:
         """Plain numbers, one row per run: a metric has columns `mAP@5`, `mAP@5_low`, `mAP@5_high`."""
         return pd.DataFrame([_record(self, run, p) for run, p in zip(self.runs, self.p_values, strict=True)])
@@ -112,14 +120,16 @@ def read_run(folder: Path) -> Run:
     document = _json(folder / "metrics.json")
     is_done = status.get("status") == DONE and bool(document)
     per_query = folder / "per_query.parquet"
+    config = _yaml(folder / "config.yaml") or {}
     return Run(
-        name=_run_name(folder),
+        name=_run_name(config, folder),
         overrides=_yaml(folder / ".hydra" / "overrides.yaml") or [],
         status=DONE if is_done else _status_without_result(status),
         reason=status.get("reason", "") or ("" if is_done else "it has no metrics.json"),
         metrics=document if is_done else {},
         timing=_json(folder / "timing.json"),
         per_query=pd.read_parquet(per_query) if is_done and per_query.exists() else None,
+        config=config,
     )
 
 
@@ -128,10 +138,16 @@ def _status_without_result(status: Mapping[str, Any]) -> str:
     return "failed" if named == DONE else named
 
 
-def _run_name(folder: Path) -> str:
-    config = _yaml(folder / "config.yaml") or {}
+def _run_name(config: Mapping[str, Any], folder: Path) -> str:
     head = str((config.get("head") or {}).get("_target_", folder.name)).rpartition(".")[2]
     return str((config.get("engine") or {}).get("name", head))
+
+
+def _short(override: str) -> str:
+    """An option of a group by its name, a key by its last word and its value."""
+    key, _, value = override.lstrip("+~").partition("=")
+    is_option = "." not in key and value[:1].isalpha() and value not in ("null", "true", "false")
+    return value if is_option else f"{key.rpartition('.')[2]}={value}"
 
 
 def _json(path: Path) -> dict[str, Any]:

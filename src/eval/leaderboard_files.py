@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from src.data.files import write_text
 from src.eval.leaderboard import Leaderboard, Run
+from src.eval.report.figure_view import FigureView
 from src.eval.report.formats import quantity
 from src.eval.report.page import render
 from src.eval.summary import CHANCE
@@ -33,14 +36,24 @@ class Cell:
     is_best: bool = False
 
 
-def write_leaderboard(board: Leaderboard, folder: Path, title: str = "Leaderboard") -> None:
-    """Write the three files into `folder`, each whole or not at all."""
+def write_leaderboard(
+    board: Leaderboard, folder: Path, title: str = "Leaderboard", figures: Mapping[str, Figure] | None = None
+) -> None:
+    """Write the three files into `folder`, each whole or not at all.
+
+    Args:
+        board: what is shown.
+        folder: where to.
+        title: of the page.
+        figures: shown below the table, by their names.
+    """
     headings = ["engine", "overrides", *_number_headings(board)]
     done = [(run, _cells(board, run, p)) for run, p in zip(board.runs, board.p_values, strict=True) if run.is_done]
     others = [run for run in board.runs if not run.is_done]
     write_text(folder / "leaderboard.csv", board.table().to_csv(index=False))
     write_text(folder / "leaderboard.md", _markdown(board, headings, done, others))
-    page = {"title": title, "headings": headings, "done": done, "others": others, "board": board}
+    views = [FigureView.of(name, name.replace("_", " "), figure) for name, figure in (figures or {}).items()]
+    page = {"title": title, "headings": headings, "done": done, "others": others, "board": board, "figures": views}
     write_text(folder / "leaderboard.html", render("leaderboard.html", **page))
 
 

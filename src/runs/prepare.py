@@ -227,4 +227,4 @@ def _remembered(cfg: DictConfig) -> dict[str, Any]:
         value = OmegaConf.select(absolute, key)
         if value:
             OmegaConf.update(absolute, key, str(Path(value).absolute()))
-    return {name: value for name, value in plain(absolute).items() if name not in ("paths", "logger")}
+    return {name: value for name, value in plain(absolute).items() if name not in ("paths", "logger", "figures")}

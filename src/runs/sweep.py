@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import copy
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
+from hydra.utils import instantiate
+from matplotlib.figure import Figure
 from omegaconf import DictConfig, open_dict
 from rich.console import Console
 from rich.table import Table
 
+from src.eval.figures import save
 from src.eval.leaderboard import Leaderboard, read_run
 from src.eval.leaderboard_files import write_leaderboard
 from src.runs.job import RUN_FAILED, SLIDES_FAILED, read_status
-from src.runs.loggers import log_table, open_loggers
+from src.runs.loggers import log_images, log_table, open_loggers
+
+log = logging.getLogger(__name__)
 
 _SHOWN = ("top1", "mMV@5", "mAP@5", "test/accuracy", "test/auroc")
 
@@ -25,7 +31,7 @@ class LeaderboardCallback(Callback):
     """Hydra calls it when all runs of a sweep have ended; its exit code is that of the sweep."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write leaderboard.csv, .md and .html into the sweep's folder, and log the table."""
+        """Write leaderboard.csv, .md, .html and the figures into the sweep's folder, and log table and figures."""
         folder = Path(config.hydra.sweep.dir)
         runs = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
         if any((run / "metrics.json").exists() for run in runs):
@@ -35,7 +41,10 @@ class LeaderboardCallback(Callback):
 
 def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
     board = Leaderboard.of([read_run(run) for run in runs], seed=config.seed)
-    write_leaderboard(board, folder, title=f"{config.hydra.job.name}: {len(runs)} runs")
+    figures = _figures(board, config)
+    for name, figure in figures.items():
+        save(figure, folder / f"{name}.png")
+    write_leaderboard(board, folder, f"{config.hydra.job.name}: {len(runs)} runs", figures)
     _print(board)
     print(f"leaderboard: {folder / 'leaderboard.html'}", file=sys.stderr)
     config = copy.deepcopy(config)
@@ -43,6 +52,22 @@ def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
         config.paths.run_dir = str(folder)
     with open_loggers(config.logger) as loggers:
         log_table(loggers, "leaderboard", board.table())
+        for name in figures:
+            log_images(loggers, f"figures/{name}", [folder / f"{name}.png"], [name])
+
+
+def _figures(board: Leaderboard, config: DictConfig) -> Mapping[str, Figure]:
+    """The figures of `figures=` that have something to show; one that cannot be drawn costs no other result."""
+    drawn = {}
+    for name, node in (config.get("figures") or {}).items():
+        try:
+            figure = instantiate(node, _convert_="all")(board)
+        except Exception:
+            log.exception("figure %s was not drawn", name)
+            continue
+        if figure is not None:
+            drawn[str(name)] = figure
+    return drawn
 
 
 def _print(board: Leaderboard) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from src.eval.figures import speed_against_accuracy
 from src.eval.judged import Judged
 from src.eval.leaderboard import Leaderboard, Run, read_run
 from src.eval.leaderboard_files import write_leaderboard
@@ -113,6 +114,38 @@ def test_page_is_one_file_that_escapes_what_it_is_given(tmp_path: Path) -> None:
     assert page.count('class="n best"') == 2  # one best value per metric
 
 
+def test_page_shows_the_figures_below_the_table(tmp_path: Path) -> None:
+    figures = {"mean_time": speed_against_accuracy("top1", {"<a>": (1.0, 0.5)})}
+    write_leaderboard(Leaderboard.of([GOOD]), tmp_path, figures=figures)
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert "<figcaption>mean time</figcaption><svg" in page
+    assert "&lt;a&gt;" in page
+    assert "http://" not in page
+
+
+@pytest.mark.parametrize(
+    ("others", "label"),
+    [
+        ([["engine=here", "index=itq_lsh"]], "flat"),
+        ([["engine=here", "index=flat", "index.metric=l2", "seed=1"]], "here"),
+        ([["engine=sish", "index=flat"]], "here"),
+    ],
+)
+def test_label_is_the_shortest_that_tells_a_run_from_the_others(others: list[list[str]], label: str) -> None:
+    runs = [Run(own[0].partition("=")[2], own, metrics=metrics(0.5)) for own in others]
+    board = Leaderboard.of([Run("here", ["engine=here", "index=flat"], metrics=metrics(0.7)), *runs])
+    assert board.label(board.runs[0]) == label
+    assert len({board.label(run) for run in board.runs}) == len(board.runs)
+
+
+def test_label_names_keys_beside_their_values() -> None:
+    runs = [
+        Run("here", [f"index.nlist={n}", f"index={i}", f"seed={n}"], metrics=metrics(0.5))
+        for n, i in ((1, "a"), (2, "b"))
+    ]
+    assert [*map(Leaderboard.of(runs).label, runs)] == ["nlist=1, a, seed=1", "nlist=2, b, seed=2"]
+
+
 def test_page_of_nothing_is_written(tmp_path: Path) -> None:
     write_leaderboard(Leaderboard.of([]), tmp_path)
     assert "0 finished" in (tmp_path / "leaderboard.html").read_text()
@@ -135,6 +168,7 @@ def test_a_run_is_read_from_its_folder(tmp_path: Path) -> None:
     write_results(folder, judged, protocol(k=[1]))
     run = read_run(folder)
     assert (run.name, run.overrides, run.timing) == ("here", ["engine=here", "index=flat"], {"search_ms": 2.0})
+    assert run.config == {"engine": {"name": "here"}}
     assert run.value("mAP@1") == 0.5
     assert run.per_query is not None
     assert run.per_query["mAP@1"].tolist() == [1.0, 0.0]

@@ -15,7 +15,18 @@ def test_sweep_ends_in_one_leaderboard(script: Script, regions: Path, tmp_path: 
     board = pd.read_csv(folder / "leaderboard.csv")
     assert sorted(board["overrides"].str.extract(r"ranking=(\w+)")[0]) == ["nearest_patch", "rank_sum"]
     assert (folder / "leaderboard.md").exists()
-    assert (folder / "leaderboard.html").exists()
+    assert (folder / "leaderboard.html").read_text().count("<svg") == 3
+    assert sorted(path.name for path in folder.glob("*.png")) == ["best.png", "classes.png", "speed.png"]
+
+
+def test_figure_that_cannot_be_drawn_costs_no_other_result(script: Script, regions: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    data = ["data=table", f"data.table={regions}", "data.kind=regions", "data.label=tissue"]
+    broken = "+figures.broken._target_=src.eval.sweep_figures.nothing"
+    sweep = ["-m", "ranking=nearest_patch,rank_sum", *data, broken, f"hydra.sweep.dir={folder}"]
+    assert script("search", *sweep) == 0
+    assert sorted(path.name for path in folder.glob("*.png")) == ["best.png", "classes.png", "speed.png"]
+    assert len(pd.read_csv(folder / "leaderboard.csv")) == 2
 
 
 def test_killed_sweep_continues_where_it_stopped(script: Script, regions: Path, tmp_path: Path) -> None:

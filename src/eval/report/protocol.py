@@ -8,21 +8,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from src.data.files import write_text
 from src.eval import figures
 from src.eval.protocols import Unlabelled
 from src.eval.report.agreement import first_hit_confusion, label_hits, mean_precision_at_rank
+from src.eval.report.figure_view import FigureView
 from src.eval.report.gallery import choose_examples
-from src.eval.report.page import inline_svg, render
+from src.eval.report.page import render
 from src.eval.summary import CHANCE
 from src.interfaces import Image
 
 _DEEPEST_RANK = 20
 _N_HEADLINES = 4
-_WIDE_IN = 7.0
 _COMPARED_WITH_CHANCE = ("top1", "precision@1")
 
 
@@ -76,15 +75,6 @@ class ProtocolReport:
             raise ValueError(f"{self.title}: no metric {unknown}; the headlines can be {list(self.metrics)}")
 
 
-@dataclass(frozen=True)
-class FigureView:
-    """A figure on the page; `is_wide` takes the whole width."""
-
-    caption: str
-    svg: Markup
-    is_wide: bool
-
-
 def write_protocol_report(path: Path, report: ProtocolReport) -> None:
     """Write the page, whole or not at all."""
     hits = label_hits(report.rankings, report.labels, report.per_query["query_id"], report.unlabelled)
@@ -98,7 +88,7 @@ def write_protocol_report(path: Path, report: ProtocolReport) -> None:
         headlines=list(report.headlines or metrics)[:_N_HEADLINES],
         chance_of=dict.fromkeys(_COMPARED_WITH_CHANCE, chance),
         class_sizes=report.per_query["label"].value_counts().sort_index().to_dict(),
-        figures=[_view(f"figure{place}", *drawn) for place, drawn in enumerate(shown.items())],
+        figures=[FigureView.of(f"figure{place}", *drawn) for place, drawn in enumerate(shown.items())],
         examples=choose_examples(hits, report.thumbnail, report.seed),
     )
     write_text(path, html)
@@ -115,7 +105,3 @@ def _figures(hits: pd.DataFrame, n_queries: int, chance: float | None, report: P
         "Class of the query and of its first hit": figures.confusion_matrix(*first_hit_confusion(hits)),
         **report.more_figures,
     }
-
-
-def _view(name: str, caption: str, figure: Figure) -> FigureView:
-    return FigureView(caption, inline_svg(figure, name, caption), bool(figure.get_figwidth() > _WIDE_IN))

@@ -69,6 +69,7 @@ class RetrievalProtocol:
         unlabelled: hits without a label are removed before ranks are counted, or stay and are wrong.
         bootstrap: of the intervals.
         split: None where every slide is both asked and searched.
+        recall_against_exact: how many exact nearest rows the index should find; None measures no recall.
     """
 
     name: str
@@ -81,6 +82,7 @@ class RetrievalProtocol:
     unlabelled: Unlabelled
     bootstrap: Bootstrap
     split: Split | None = None
+    recall_against_exact: int | None = None
 
     def __post_init__(self) -> None:
         if self.leave_out == "patch" and self.unit == "slide":

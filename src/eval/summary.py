@@ -12,6 +12,7 @@ import pandas as pd
 
 from src.data.files import write_json, written_whole
 from src.eval.judged import Judged
+from src.eval.measured import NOTHING_MEASURED
 from src.eval.metrics import Values
 from src.eval.protocols import RetrievalProtocol
 from src.eval.statistics import Average, Bootstrap, average_of, bootstrap_interval
@@ -43,16 +44,26 @@ class MetricSummary:
     per_class: Mapping[str, float]
 
 
-def summarise(judged: Judged, protocol: RetrievalProtocol) -> dict[str, MetricSummary]:
-    """Every metric of the protocol by its key (`mAP@5`), in the order of the config; chance comes last."""
+def summarise(
+    judged: Judged, protocol: RetrievalProtocol, measured: pd.DataFrame = NOTHING_MEASURED
+) -> dict[str, MetricSummary]:
+    """Every metric of the protocol by its key (`mAP@5`), in the order of the config; chance comes last.
+
+    Args:
+        judged: the rankings.
+        protocol: names the metrics.
+        measured: further values, found while searching, as `load_measured` gives them; they follow the metrics.
+    """
     summaries = {
         key: _summary(judged, metric.values(judged, k), k, metric.average, protocol.bootstrap)
         for key, (metric, k) in metrics_at(protocol.metrics, protocol.k).items()
     }
+    for key, values in _of_queries(measured, judged).items():
+        summaries[key] = _summary(judged, values, 0, "queries", protocol.bootstrap)
     return summaries | {CHANCE: _summary(judged, chance_top_1(judged), 0, "queries", protocol.bootstrap)}
 
 
-def per_query(judged: Judged, protocol: RetrievalProtocol) -> pd.DataFrame:
+def per_query(judged: Judged, protocol: RetrievalProtocol, measured: pd.DataFrame = NOTHING_MEASURED) -> pd.DataFrame:
     """One row per judged query: query_id, query_patient, label, and a column of values per metric."""
     table = pd.DataFrame(
         {
@@ -62,14 +73,17 @@ def per_query(judged: Judged, protocol: RetrievalProtocol) -> pd.DataFrame:
         }
     )
     metrics = metrics_at(protocol.metrics, protocol.k)
-    return table.assign(**{key: metric.values(judged, k) for key, (metric, k) in metrics.items()})
+    values = {key: metric.values(judged, k) for key, (metric, k) in metrics.items()}
+    return table.assign(**values, **_of_queries(measured, judged))
 
 
-def write_results(folder: Path, judged: Judged, protocol: RetrievalProtocol) -> dict[str, MetricSummary]:
+def write_results(
+    folder: Path, judged: Judged, protocol: RetrievalProtocol, measured: pd.DataFrame = NOTHING_MEASURED
+) -> dict[str, MetricSummary]:
     """Write metrics.json, per_query.parquet and protocol.json into a run's folder, and give the summaries back."""
-    summaries = summarise(judged, protocol)
+    summaries = summarise(judged, protocol, measured)
     with written_whole(folder / "per_query.parquet") as temporary:
-        per_query(judged, protocol).to_parquet(temporary, index=False)
+        per_query(judged, protocol, measured).to_parquet(temporary, index=False)
     asked = {"n_queries": len(judged), "dropped": dict(judged.dropped)}
     write_json(
         folder / "protocol.json",
@@ -77,6 +91,12 @@ def write_results(folder: Path, judged: Judged, protocol: RetrievalProtocol) -> 
     )
     write_json(folder / "metrics.json", {key: asdict(summary) for key, summary in summaries.items()})
     return summaries
+
+
+def _of_queries(measured: pd.DataFrame, judged: Judged) -> dict[str, Values]:
+    """Columns of measured values in the order of the judged queries."""
+    values = measured.reindex(judged.query_ids)
+    return {str(key): values[key].to_numpy(dtype=np.float64) for key in values}
 
 
 def _summary(judged: Judged, values: Values, k: int, average: Average, bootstrap: Bootstrap) -> MetricSummary:

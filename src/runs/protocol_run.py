@@ -21,10 +21,12 @@ from src.data.progress import tracked
 from src.errors import CohortError
 from src.eval.judge import judge_by
 from src.eval.judged import Judged
+from src.eval.measured import MEASURED_FILE, load_measured, recall_key, save_measured
 from src.eval.protocols import RetrievalProtocol, patch_table
 from src.eval.rankings import load_rankings, patch_id, save_rankings
 from src.eval.summary import write_results
 from src.index.engine import RetrievalEngine
+from src.index.exact_recall import ExactRecall, exact_recall
 from src.interfaces import Ranking, SlideFeatures
 from src.runs.cli import CONF
 from src.runs.job import Outcome
@@ -57,7 +59,9 @@ def run_protocol(cfg: DictConfig) -> Outcome:
     features = prepare_features(cfg, cohort)
     database = prepare_database(cfg, cohort, features)
     run_dir = Path(cfg.paths.run_dir)
-    latencies_ms = _ask_all(protocol, cohort, features.store, database.engine, run_dir)
+    with exact_recall(database.engine, features.store, protocol.recall_against_exact, run_dir) as recall:
+        latencies_ms = _ask_all(protocol, cohort, features.store, database.engine, run_dir, recall)
+        save_measured(run_dir, {recall_key(recall.k): recall.values()} if recall else {})
     timing = _timing(features, database, latencies_ms)
     write_json(run_dir / "timing.json", timing)
     _write_items(run_dir / ITEMS_FILE, protocol, cohort, database.engine)
@@ -70,9 +74,10 @@ def measure_again(cfg: DictConfig) -> Outcome:
     source, run_dir = Path(cfg.rankings), Path(cfg.paths.run_dir)
     if not (source / ITEMS_FILE).exists():
         raise CohortError(f"{source}: no {ITEMS_FILE} there; rankings= takes the folder of a finished search.py run")
-    for name in (RANKINGS_FILE, ITEMS_FILE, "timing.json"):
-        with written_whole(run_dir / name) as temporary:
-            temporary.write_bytes((source / name).read_bytes())
+    for name in (RANKINGS_FILE, ITEMS_FILE, MEASURED_FILE, "timing.json"):
+        if (source / name).exists():
+            with written_whole(run_dir / name) as temporary:
+                temporary.write_bytes((source / name).read_bytes())
     log.info("rankings: reused from %s", source)
     return _measure(cfg, protocol, run_dir)
 
@@ -88,7 +93,12 @@ def _ranking_of_unit(cfg: DictConfig, protocol: RetrievalProtocol) -> DictConfig
 
 
 def _ask_all(
-    protocol: RetrievalProtocol, cohort: Cohort, store: FeatureFolder, engine: RetrievalEngine, run_dir: Path
+    protocol: RetrievalProtocol,
+    cohort: Cohort,
+    store: FeatureFolder,
+    engine: RetrievalEngine,
+    run_dir: Path,
+    recall: ExactRecall | None,
 ) -> list[float]:
     """Save the ranking of every query; return the time that each search took, in ms."""
     asked = [slide_id for slide_id in protocol.queries(cohort.table) if slide_id in store.records]
@@ -103,6 +113,8 @@ def _ask_all(
             ranking = engine.search(question.features, protocol.depth, is_excluded)
             latencies_ms.append(1000 * (time.perf_counter() - started))
             answers.append((ranking, question.patient_id))
+            if recall is not None:
+                recall.add(question.features, is_excluded)
     save_rankings(run_dir / RANKINGS_FILE, answers, protocol.unit)
     return latencies_ms
 
@@ -156,7 +168,7 @@ def _measure(
     items = pd.read_parquet(run_dir / ITEMS_FILE)
     judged = judge_by(protocol, load_rankings(run_dir / RANKINGS_FILE), items)
     judged = replace(judged, dropped=_dropped(judged, protocol, items, cohort))
-    summaries = write_results(run_dir, judged, protocol)
+    summaries = write_results(run_dir, judged, protocol, load_measured(run_dir))
     write_report(cfg, protocol, run_dir, judged, items, cohort)
     print_metrics(protocol, judged, summaries)
     log_protocol(cfg, run_dir, summaries, cohort, database)

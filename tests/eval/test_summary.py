@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from src.eval.judged import Judged
+from src.eval.measured import load_measured, save_measured
 from src.eval.metrics import NO_HIT
 from src.eval.summary import CHANCE, per_query, summarise, write_results
 from tests.eval.tables import protocol
@@ -66,6 +67,25 @@ def test_every_single_value_is_kept() -> None:
     assert table.columns.tolist() == ["query_id", "query_patient", "label", "top1", "mAP@3"]
     assert table["label"].tolist() == ["lung", "lung", "lung", "liver"]
     assert table["top1"].tolist() == [1.0, 0.0, 1.0, 1.0]
+
+
+def test_measured_values_follow_the_metrics_and_leave_out_who_has_none(tmp_path: Path) -> None:
+    save_measured(tmp_path, {"recall@10_vs_exact": {"dropped": 1.0, "c1": 0.2, "b1": np.nan, "a2": 0.4, "a1": 0.6}})
+    measured = load_measured(tmp_path)
+    summaries = summarise(JUDGED, protocol(metrics=["mAP"], k=[1]), measured)
+    assert list(summaries) == ["mAP@1", "recall@10_vs_exact", CHANCE]
+    summary = summaries["recall@10_vs_exact"]
+    assert (summary.value, summary.n_queries) == (pytest.approx(0.4), 3)
+    assert summary.per_class == pytest.approx({"lung": 0.5, "liver": 0.2})
+    values = per_query(JUDGED, protocol(), measured)["recall@10_vs_exact"]
+    assert values.fillna(-1).tolist() == [0.6, 0.4, -1, 0.2]
+
+
+def test_nothing_measured_is_no_column_and_removes_what_an_earlier_run_measured(tmp_path: Path) -> None:
+    save_measured(tmp_path, {"recall@10_vs_exact": {"a1": 1.0}})
+    save_measured(tmp_path, {})
+    assert load_measured(tmp_path).columns.empty
+    assert "recall@10_vs_exact" not in per_query(JUDGED, protocol(), load_measured(tmp_path))
 
 
 def test_files_hold_what_was_summarised(tmp_path: Path) -> None:

@@ -50,6 +50,16 @@ def test_metrics_of_another_label_need_no_search(script: Script, regions: Path, 
     assert set(after["top1"]["per_class"]) == {"a", "b"}
 
 
+def test_recall_against_exact_is_measured_and_kept(script: Script, regions: Path, tmp_path: Path) -> None:
+    script("search", *_regions(regions, "eval.recall_against_exact=3", f"hydra.run.dir={tmp_path / 'a'}"))
+    script("search", *_regions(regions, f"rankings={tmp_path / 'a'}", f"hydra.run.dir={tmp_path / 'b'}"))
+    for run in "ab":
+        metrics = json.loads((tmp_path / run / "metrics.json").read_text())
+        assert metrics["recall@3_vs_exact"]["value"] == 1.0
+        assert metrics["recall@3_vs_exact"]["n_queries"] == 8
+    assert not list((tmp_path / "a").glob(".exact*"))
+
+
 def test_query_finds_itself_first_with_pictures(script: Script, regions: Path, tmp_path: Path) -> None:
     index, run = tmp_path / "index", tmp_path / "run"
     assert script("build_index", *_regions(regions, f"index_dir={index}")) == 0

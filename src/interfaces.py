@@ -24,6 +24,9 @@ CodeKind = Literal["float", "binary", "keyed"]
 CohortKind = Literal["slides", "regions"]
 """Whole slides, or images that are one field of view each."""
 
+Ranked = Literal["slides", "patches"]
+"""What a ranking puts in order."""
+
 MppSource = Literal["table", "file", "default"]
 
 
@@ -285,12 +288,14 @@ class Ranker(Protocol):
     """Hits of many patches become an order of slides.
 
     Attributes:
+        ranks: what its answers are.
         n_neighbours: how many rows the index is asked for per query code; None for every row.
-        is_exhaustive: ask for more rows until `k` slides are found (nearest patch), or take the first
+        is_exhaustive: ask for more rows until `k` answers are found (nearest patch), or take the first
             `n_neighbours` as they are (rank sum), which can name fewer than `k` slides.
         distance_unit: the only one that its thresholds make sense for, as an index states it; None for any.
     """
 
+    ranks: Ranked
     n_neighbours: int | None
     is_exhaustive: bool
     distance_unit: str | None

@@ -52,6 +52,7 @@ class ExactRecall:
         self._squared_norms = np.einsum("ij,ij->i", vectors, vectors)
         self._block = max(1, _MAX_DISTANCES // len(vectors))
         self._waiting: list[_Asked] = []
+        self._n_waiting = 0
         self._shares: dict[str, list[Float64[np.ndarray, " code"]]] = {}
 
     def add(self, query: SlideFeatures, excluded: Bool[np.ndarray, " row"]) -> None:
@@ -68,7 +69,8 @@ class ExactRecall:
             part = Codes(codes.values[start : start + self._block])
             found = self._engine.index.search(part, k, excluded).rows
             self._waiting.append(_Asked(query.slide_id, part.values, found, excluded))
-            if sum(len(asked.codes) for asked in self._waiting) >= self._block:
+            self._n_waiting += len(part)
+            if self._n_waiting >= self._block:
                 self._measure()
 
     def values(self) -> dict[str, float]:
@@ -82,6 +84,7 @@ class ExactRecall:
         for asked, distances in zip(self._waiting, self._distances(), strict=True):
             self._shares[asked.query_id].append(self._share_found(asked, distances))
         self._waiting.clear()
+        self._n_waiting = 0
 
     def _distances(self) -> Iterator[Float32[np.ndarray, "code row"]]:
         """Of each waiting query to every row: squared Euclidean, less the code's own norm, which changes no order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from src.errors import ConfigError
 from src.index.rankers.merging import as_hits, merged
-from src.interfaces import Neighbours, Ranking, Rows
+from src.interfaces import Neighbours, Ranked, Ranking, Rows
 
 
 class NearestPatch:
@@ -14,6 +14,7 @@ class NearestPatch:
         n_neighbours: rows asked for first; the engine asks for more until the best slides are certain.
     """
 
+    ranks: Ranked = "slides"
     is_exhaustive = True
     distance_unit: str | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from src.errors import ConfigError
 from src.index.rankers.merging import as_hits, merged
-from src.interfaces import Neighbours, Ranking, Rows
+from src.interfaces import Neighbours, Ranked, Ranking, Rows
 
 
 class Patches:
@@ -14,6 +14,7 @@ class Patches:
         n_neighbours: rows asked for first; the engine asks for more when `k` is larger.
     """
 
+    ranks: Ranked = "patches"
     is_exhaustive = True
     distance_unit: str | None = None
 

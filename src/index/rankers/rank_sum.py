@@ -12,7 +12,7 @@ from jaxtyping import Int64
 
 from src.errors import ConfigError
 from src.index.rankers.merging import as_hits, merged
-from src.interfaces import Neighbours, Ranking, Rows
+from src.interfaces import Neighbours, Ranked, Ranking, Rows
 
 
 class RankSum:
@@ -25,6 +25,7 @@ class RankSum:
         official_ties: order equal sums as the official code does.
     """
 
+    ranks: Ranked = "slides"
     is_exhaustive = False
     distance_unit: str | None = None
 

@@ -65,7 +65,7 @@ class Database:
     """An engine that holds a cohort, and the folder that it was written to or read from.
 
     Attributes:
-        build_seconds: 0 when the index was reused.
+        build_seconds: as it took when it was built, also when the index was reused.
     """
 
     engine: RetrievalEngine
@@ -107,15 +107,16 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
     refuse_unused_head(cfg, engine)
     key = _index_key(cfg, features, engine)
     folder = Path(cfg.index_dir or Path(cfg.paths.cache_dir) / cohort.name / "index" / f"{cfg.engine.name}-{key}")
-    seconds = 0.0
-    if _built_with(folder) == key:
+    built = _built_with(folder)
+    if built.get("key") == key:
         engine.load(folder)
+        seconds = float(built.get("build_s", 0))
         log.info("index: reused %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
     else:
         started = time.perf_counter()
         _build(engine, features.store)
         seconds = time.perf_counter() - started
-        engine.save(folder, _provenance(cfg, cohort, features, key))
+        engine.save(folder, _provenance(cfg, cohort, features, key, seconds))
         log.info("index: built %s, %d rows in %.1f s", folder, len(engine.rows), seconds)
     engine.use_labels(all_labels(cohort))
     return Database(engine, folder, seconds)
@@ -192,11 +193,11 @@ def _index_key(cfg: DictConfig, features: Features, engine: RetrievalEngine) -> 
     return digest({name: value for name, value in shaped_by.items() if value is not None})
 
 
-def _built_with(folder: Path) -> str | None:
-    """The key of the index in `folder`, None where there is none."""
+def _built_with(folder: Path) -> dict[str, Any]:
+    """What the index in `folder` remembers of its making, nothing where there is none."""
     if not (folder / MANIFEST_FILE).exists():
-        return None
-    return str(read_manifest(folder)["config"].get("key"))
+        return {}
+    return dict(read_manifest(folder)["config"])
 
 
 def _build(engine: RetrievalEngine, store: FeatureFolder) -> None:
@@ -204,14 +205,20 @@ def _build(engine: RetrievalEngine, store: FeatureFolder) -> None:
         engine.build(store, on_slide=lambda _: step())
 
 
-def _provenance(cfg: DictConfig, cohort: Cohort, features: Features, key: str) -> Provenance:
+def _provenance(cfg: DictConfig, cohort: Cohort, features: Features, key: str, build_s: float) -> Provenance:
     return Provenance(
         encoder=features.encoder.name,
         # Who made given feature files is not known, so it is not claimed.
         encoder_digest="" if cfg.features_dir else digest(features.encoder.fingerprint()),
         patching=features.patching.of(cohort.kind).fingerprint(),
         seed=cfg.seed,
-        config={"key": key, "cohort_kind": cohort.kind, "choices": _choices(), **_remembered(cfg)},
+        config={
+            "key": key,
+            "build_s": round(build_s, 3),
+            "cohort_kind": cohort.kind,
+            "choices": _choices(),
+            **_remembered(cfg),
+        },
     )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,8 +137,10 @@ def _questions(
         yield Question(patch, slide_id, patient, row)
 
 
-def _timing(features: Features, database: Database, latencies_ms: list[float]) -> dict[str, float]:
+def _timing(features: Features, database: Database, latencies_ms: list[float]) -> dict[str, Any]:
+    """Times, sizes, and what the index became when it was fitted, which can be less than what was asked for."""
     rows = database.engine.rows
+    size_bytes = sum(path.stat().st_size for path in database.folder.glob("index.*"))
     return {
         "features_s": round(features.seconds, 3),
         "build_s": round(database.build_seconds, 3),
@@ -146,7 +149,9 @@ def _timing(features: Features, database: Database, latencies_ms: list[float]) -
         "n_queries": len(latencies_ms),
         "n_rows": len(rows),
         "n_slides": len(rows.slide_ids),
-        "index_size_bytes": sum(path.stat().st_size for path in database.folder.glob("index.*")),
+        "index_size_bytes": size_bytes,
+        "index_bytes_per_row": round(size_bytes / len(rows), 1),
+        **{f"index_{name}": value for name, value in database.engine.index.describe().items()},
     }
 
 

@@ -38,6 +38,9 @@ def test_second_run_reuses_features_and_index(
     assert "0 made, 8 reused, 0 failed" in log
     assert "index: reused" in log
     assert (tmp_path / "b" / "rankings.parquet").read_bytes() == first
+    built, reused = (json.loads((tmp_path / run / "timing.json").read_text()) for run in "ab")
+    assert reused["build_s"] == built["build_s"] > 0
+    assert reused["index_bytes_per_row"] == pytest.approx(built["index_size_bytes"] / 8, abs=0.1)
 
 
 def test_metrics_of_another_label_need_no_search(script: Script, regions: Path, tmp_path: Path) -> None:

@@ -140,27 +140,36 @@ def precision_at_rank(precision: Mapping[str, Float[np.ndarray, " rank"]], chanc
 def boxes_per_engine(metric: str, values: Mapping[str, Float[np.ndarray, " value"]]) -> Figure:
     """One box per engine over its values (queries, or classes), with every value as a dot and the mean as a diamond."""
     axes = _axes(6.4, 1.0 + 0.48 * len(values))
-    axes.set_title(metric)
-    axes.boxplot(
-        list(values.values()),
-        orientation="horizontal",
-        widths=0.5,
-        showfliers=False,
-        patch_artist=True,
-        showmeans=True,
-        boxprops={"facecolor": to_rgba(ACCENT, 0.22), "edgecolor": ACCENT},
-        medianprops={"color": INK, "linewidth": 1.6},
-        whiskerprops={"color": ACCENT},
-        capprops={"color": ACCENT},
-        meanprops={"marker": "D", "markerfacecolor": INK, "markeredgecolor": INK, "markersize": 4},
-    )
-    jitter = np.random.default_rng(0)
-    for row, single in enumerate(values.values(), start=1):
-        axes.scatter(single, row + jitter.uniform(-0.16, 0.16, len(single)), s=7, color=INK, alpha=0.28, linewidths=0)
-    axes.set_yticks(range(1, len(values) + 1), [_short(name) for name in values])
+    _draw_boxes(axes, metric, values)
     axes.invert_yaxis()
-    axes.grid(axis="x")
     return _figure(axes)
+
+
+@mpl.rc_context(_STYLE)
+def accuracy_time_and_size(
+    metric: str,
+    values: Mapping[str, Float[np.ndarray, " value"]],
+    latencies_ms: Mapping[str, tuple[float, float]],
+    bytes_per_row: Mapping[str, float],
+) -> Figure:
+    """Three panels with one row per index: boxes of a metric, time per query, and size; times and sizes on log scales.
+
+    Args:
+        metric: name of the metric.
+        values: index to its values (classes), 0 to 1.
+        latencies_ms: index to (median, 95th percentile), above 0.
+        bytes_per_row: index to its size over its rows, above 0.
+    """
+    figure = Figure(figsize=(11, 1.2 + 0.34 * len(values)), layout="constrained")
+    boxes, times, sizes = figure.subplots(1, 3, sharey=True, width_ratios=(3, 2, 2))
+    _draw_boxes(boxes, metric, values)
+    rows = range(1, len(values) + 1)
+    medians, highest = zip(*(latencies_ms[name] for name in values), strict=True)
+    times.hlines(rows, medians, highest, color=ACCENT, linewidth=1.4)
+    _draw_dots(times, "milliseconds per query, to p95", medians, rows)
+    _draw_dots(sizes, "bytes per row", [bytes_per_row[name] for name in values], rows)
+    boxes.invert_yaxis()
+    return figure
 
 
 @mpl.rc_context(_STYLE)
@@ -230,6 +239,41 @@ def _figure(axes: Axes) -> Figure:
     figure = axes.get_figure(root=True)
     assert figure is not None
     return figure
+
+
+def _draw_boxes(axes: Axes, title: str, values: Mapping[str, Float[np.ndarray, " value"]]) -> None:
+    axes.set_title(title)
+    axes.boxplot(
+        list(values.values()),
+        orientation="horizontal",
+        widths=0.5,
+        showfliers=False,
+        patch_artist=True,
+        showmeans=True,
+        boxprops={"facecolor": to_rgba(ACCENT, 0.22), "edgecolor": ACCENT},
+        medianprops={"color": INK, "linewidth": 1.6},
+        whiskerprops={"color": ACCENT},
+        capprops={"color": ACCENT},
+        meanprops={"marker": "D", "markerfacecolor": INK, "markeredgecolor": INK, "markersize": 4},
+    )
+    jitter = np.random.default_rng(0)
+    for row, single in enumerate(values.values(), start=1):
+        axes.scatter(single, row + jitter.uniform(-0.16, 0.16, len(single)), s=7, color=INK, alpha=0.28, linewidths=0)
+    axes.set_yticks(range(1, len(values) + 1), [_short(name) for name in values])
+    axes.grid(axis="x")
+
+
+def _draw_dots(axes: Axes, title: str, values: Sequence[float], rows: Sequence[int]) -> None:
+    axes.set_title(title)
+    axes.set_xscale("log")
+    axes.scatter(values, rows, s=30, color=ACCENT, zorder=3)
+    for value, row in zip(values, rows, strict=True):
+        shown = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        axes.annotate(shown, (value, row), (0, 5), textcoords="offset points", ha="center", fontsize=8)
+    axes.margins(x=0.2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="x")
 
 
 def _short(name: str, longest: int = 28) -> str:

@@ -50,6 +50,11 @@ class Run:
         """Whether the run has a result."""
         return self.status == DONE
 
+    def choice(self, group: str) -> str | None:
+        """What the command line said of a group or key; None where it said nothing."""
+        said = dict(override.partition("=")[::2] for override in self.overrides)
+        return said.get(group)
+
     def value(self, key: str) -> float | None:
         """One metric's value; None where the run has none."""
         value = self.metrics.get(key, {}).get("value")

@@ -20,6 +20,12 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "confusion": lambda: figures.confusion_matrix(np.array([[3, 1], [0, 0]]), [HOSTILE, "B"]),
     "precision": lambda: figures.precision_at_rank({HOSTILE: np.array([1.0, 0.5]), "B": np.array([0.2])}, 0.1),
     "boxes": lambda: figures.boxes_per_engine("mAP@5", {HOSTILE: np.array([0.1, 0.5]), "B": np.array([0.2])}),
+    "indexes": lambda: figures.accuracy_time_and_size(
+        "mAP@5",
+        {HOSTILE: np.array([0.1, 0.5]), "B": np.array([0.2])},
+        {HOSTILE: (1.0, 2.0), "B": (3.0, 9.0)},
+        {HOSTILE: 8.0, "B": 1e4},
+    ),
     "speed": lambda: figures.speed_against_accuracy("mAP@5", {HOSTILE: (3.0, 0.5), "B": (300.0, 0.6)}),
     "speed of none": lambda: figures.speed_against_accuracy("mAP@5", {}),
     "map": lambda: figures.embedding_map(np.random.default_rng(0).normal(size=(6, 4)), [HOSTILE] * 3 + ["B"] * 3),

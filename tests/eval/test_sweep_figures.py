@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src.eval.leaderboard import Leaderboard, Run
-from src.eval.sweep_figures import bars_of_best, boxes_over_classes, speed
+from src.eval.sweep_figures import accuracy_time_and_size, bars_of_best, boxes_over_classes, speed
 
 
 def run(index: str, value: float, latency_ms: float | None = None, **per_class: float) -> Run:
@@ -57,3 +57,31 @@ def test_runs_with_nothing_to_compare_have_no_figure(draw: Any) -> None:
 def test_another_metric_than_that_of_the_table_can_be_drawn(draw: Any) -> None:
     assert draw(TWO, metric="top1") is None  # no values per class
     assert draw(Leaderboard.of([HASHED, FLAT]), metric="mAP@5") is not None
+
+
+def timed(index: str, cohort: str, size: float, **per_class: float) -> Run:
+    timing = {"query_median_ms": 1.0, "query_p95_ms": 3.0, "index_bytes_per_row": size}
+    metric = {"mAP@5": {"value": 0.5, "per_class": per_class}}
+    return Run("patch_flat", [f"index={index}", f"data={cohort}"], metrics=metric, timing=timing)
+
+
+def test_indexes_have_one_row_each_over_the_classes_of_all_cohorts_the_largest_first() -> None:
+    runs = [
+        timed("itq_lsh", "a", 8.0, gland=0.25, stroma=0.5),
+        timed("flat", "a", 1024.0, gland=0.5, stroma=0.75),
+        timed("flat", "b", 2048.0, x=0.125, y=1.0),
+    ]
+    figure = accuracy_time_and_size(Leaderboard.of(runs))
+    assert figure is not None
+    boxes, times, sizes = figure.axes
+    assert [label.get_text() for label in boxes.get_yticklabels()] == ["flat", "itq_lsh"]
+    pooled = [np.asarray(dots.get_offsets())[:, 0].tolist() for dots in boxes.collections]
+    assert pooled == [[0.5, 0.75, 0.125, 1.0], [0.25, 0.5]]
+    assert [text.get_text() for text in sizes.texts] == ["1,536", "8"]
+    assert [text.get_text() for text in times.texts] == ["1", "1"]
+
+
+def test_one_index_is_no_comparison_of_indexes() -> None:
+    runs = [timed("flat", cohort, 8.0, gland=0.25, stroma=0.5) for cohort in "ab"]
+    assert accuracy_time_and_size(Leaderboard.of(runs)) is None
+    assert accuracy_time_and_size(TWO) is None  # without sizes

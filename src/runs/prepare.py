@@ -22,11 +22,13 @@ from src.data.feature_folder import FeatureFolder, open_feature_folder
 from src.data.files import digest
 from src.data.patching import GridPatcher, Patcher, Patching
 from src.data.progress import progress_bar, tracked
+from src.data.timed_encoder import TimedEncoder
 from src.errors import FeatureFileError, IncompatibleParts
 from src.index.codes.learned import weights_digest
 from src.index.engine import RetrievalEngine
 from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
 from src.interfaces import Encoder
+from src.runs.encoder_cost import kept_ms_per_patch
 from src.runs.plain import plain
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Features:
         encoder: what made them; for given feature files, what queries are encoded with.
         statuses: one per slide of the cohort.
         seconds: spent on opening and extracting.
+        encode_ms_per_patch: what the encoder took when they were extracted; None for given feature files.
     """
 
     store: FeatureFolder
@@ -53,6 +56,7 @@ class Features:
     patching: Patching
     statuses: Sequence[SlideStatus]
     seconds: float
+    encode_ms_per_patch: float | None = None
 
     @property
     def n_failed(self) -> int:
@@ -86,6 +90,7 @@ def prepare_features(cfg: DictConfig, cohort: Cohort) -> Features:
     started = time.perf_counter()
     encoder: Encoder = instantiate(cfg.encoder, _convert_="all")
     patching: Patching = instantiate(cfg.patching, _convert_="all")
+    encode_ms_per_patch = None
     if cfg.features_dir:
         folder = Path(cfg.features_dir)
         store, statuses = _given(open_feature_folder(folder, cohort), cohort)
@@ -93,12 +98,14 @@ def prepare_features(cfg: DictConfig, cohort: Cohort) -> Features:
         _report(statuses, Path(cfg.paths.run_dir))
     else:
         _warn_of_other_scale(encoder, patching.of(cohort.kind))
-        extraction = _extraction(cfg, cohort, encoder, patching)
+        timed = TimedEncoder(encoder)
+        extraction = _extraction(cfg, cohort, timed, patching)
         folder, statuses = extraction.folder, extraction.run()
+        encode_ms_per_patch = kept_ms_per_patch(folder, timed)
         _report(statuses, folder)
         store = open_feature_folder(folder, cohort)
     log.info("features: %d of %d slides, %d dimensions, %s", len(store.slide_ids), len(cohort.table), store.dim, folder)
-    return Features(store, encoder, patching, statuses, time.perf_counter() - started)
+    return Features(store, encoder, patching, statuses, time.perf_counter() - started, encode_ms_per_patch)
 
 
 def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Database:

@@ -30,6 +30,7 @@ from src.index.engine import RetrievalEngine
 from src.index.exact_recall import ExactRecall, exact_recall
 from src.interfaces import Ranking, SlideFeatures
 from src.runs.cli import CONF
+from src.runs.encoder_cost import encoder_cost
 from src.runs.job import Outcome
 from src.runs.prepare import Database, Features, prepare_cohort, prepare_database, prepare_features
 from src.runs.protocol_report import log_protocol, print_metrics, write_report
@@ -152,6 +153,7 @@ def _timing(features: Features, database: Database, latencies_ms: list[float]) -
         "index_size_bytes": size_bytes,
         "index_bytes_per_row": round(size_bytes / len(rows), 1),
         **{f"index_{name}": value for name, value in database.engine.index.describe().items()},
+        **encoder_cost(features.encoder, features.encode_ms_per_patch),
     }
 
 

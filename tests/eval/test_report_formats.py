@@ -31,6 +31,8 @@ def test_unit_moves_from_the_name_behind_the_value() -> None:
     assert quantity("patch_size_px", 256) == ("patch size", "256\u00a0px")
     assert quantity("index_size_bytes", 999) == ("index size", "999\u00a0B")
     assert quantity("index_size_bytes", 2.5e15) == ("index size", "2.5e+03\u00a0TB")
+    assert quantity("flops_per_patch", 123_456_000_000) == ("flops per patch", "123\u00a0GFLOP")
+    assert quantity("flops_per_patch", None) == ("flops per patch", "–")
 
 
 def test_name_that_ends_like_a_unit_is_left_alone_when_the_value_is_text() -> None:

@@ -43,6 +43,15 @@ def test_second_run_reuses_features_and_index(
     assert reused["index_bytes_per_row"] == pytest.approx(built["index_size_bytes"] / 8, abs=0.1)
 
 
+def test_cost_of_the_encoder_is_measured_once_and_kept(script: Script, regions: Path, tmp_path: Path) -> None:
+    for run in "ab":
+        script("search", *_regions(regions, f"hydra.run.dir={tmp_path / run}"))
+    first, second = (json.loads((tmp_path / run / "timing.json").read_text()) for run in "ab")
+    assert first["encode_ms_per_patch"] > 0
+    assert second["encode_ms_per_patch"] == first["encode_ms_per_patch"]
+    assert first["flops_per_patch"] is None
+
+
 def test_metrics_of_another_label_need_no_search(script: Script, regions: Path, tmp_path: Path) -> None:
     script("search", *_regions(regions, f"hydra.run.dir={tmp_path / 'a'}"))
     again = [f"rankings={tmp_path / 'a'}", "eval.label=other", f"hydra.run.dir={tmp_path / 'b'}"]

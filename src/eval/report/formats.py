@@ -30,7 +30,9 @@ def quantity(name: str, value: object) -> tuple[str, str]:
     (('search', '12.3\xa0ms'), ('index size', '5.3\xa0MB'), ('metric', 'cosine'))
     """
     if name.endswith("_bytes") and isinstance(value, Real):
-        return name.removesuffix("_bytes").replace("_", " "), _bytes(float(value))
+        return name.removesuffix("_bytes").replace("_", " "), _scaled(float(value), "B")
+    if name.startswith("flops_") and isinstance(value, Real):
+        return name.replace("_", " "), _scaled(float(value), "FLOP")
     for ending, unit in _UNITS.items():
         if name.endswith(ending) and isinstance(value, Real):
             return name.removesuffix(ending).replace("_", " "), f"{number(value)}\N{NO-BREAK SPACE}{unit}"
@@ -44,6 +46,6 @@ def _decimal(value: float, digits: int) -> str:
     return f"{value:.{max(1, digits - whole_digits)}f}"
 
 
-def _bytes(value: float) -> str:
+def _scaled(value: float, unit: str) -> str:
     thousands = min(4, int(math.log10(max(1.0, abs(value))) // 3))
-    return f"{value / 1000**thousands:.3g}\N{NO-BREAK SPACE}{('B', 'kB', 'MB', 'GB', 'TB')[thousands]}"
+    return f"{value / 1000**thousands:.3g}\N{NO-BREAK SPACE}{('', 'k', 'M', 'G', 'T')[thousands]}{unit}"

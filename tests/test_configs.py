@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.data.cohorts.here101 import ASPECTS
 from src.models import hub
 from src.runs.cli import CONF
+from tests.data import patch_layouts
 
 SCRIPTS = ("build_index", "search", "train")
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
@@ -50,6 +51,7 @@ def data_overrides(tmp_path: Path) -> dict[str, list[str]]:
         tmp_path / "consep" / "labels.csv", index=False
     )
     return {
+        **patch_layouts.overrides(tmp_path),
         "table": [f"data.table={tmp_path / 'slides.csv'}"],
         "folder": [f"data.root={tmp_path / 'classes'}"],
         "here101": [f"data.root={tmp_path / 'here101'}"],

@@ -2,7 +2,8 @@
 
 Pixels are resized by Pillow, as the published transforms do (torchvision on PIL images), so that a feature is the same
 here and there. Their rule is resize-shortest-side, then centre crop, which cuts tissue off a patch that is not square.
-Differs from them: `squash`, which the configs set, resizes such a patch to the square; on square patches both agree.
+Differs from them: `squash`, which most configs set, resizes such a patch to the square; on square patches both agree.
+CLIP and what was tuned from it are given whole images of any shape, so their configs keep the published `crop`.
 """
 
 from __future__ import annotations

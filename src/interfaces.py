@@ -7,16 +7,19 @@ without inheritance; the values that pass between them are frozen dataclasses th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8, UInt16
 
 Image = UInt8[np.ndarray, "_ _ 3"]
 """RGB pixels, (row, column, channel); the images of one call may differ in size."""
+
+PatchColours = UInt16[np.ndarray, "patch 4 256"]
+"""Histograms of red, green, blue and grey of each patch at 5x, pixels per value."""
 
 CodeKind = Literal["float", "binary", "keyed"]
 """Vectors; barcodes; barcodes that an integer key orders."""
@@ -62,6 +65,7 @@ class SlideFeatures:
         features: one row per patch, as the encoder gave them (not normalised).
         patch_size_level0: width and height of a patch, level-0 pixels.
         mpp: microns per pixel of level 0, or None when an imported file does not say.
+        colours: histograms of each patch, or None where the file of another tool has none.
     """
 
     slide_id: str
@@ -69,10 +73,18 @@ class SlideFeatures:
     features: Float32[np.ndarray, "patch feature"]
     patch_size_level0: tuple[int, int]
     mpp: float | None
+    colours: PatchColours | None = None
 
     def __post_init__(self) -> None:
         if len(self.coords) != len(self.features):
             raise ValueError(f"{self.slide_id}: {len(self.coords)} coords but {len(self.features)} features")
+        if self.colours is not None and len(self.colours) != len(self.features):
+            raise ValueError(f"{self.slide_id}: {len(self.colours)} colours but {len(self.features)} features")
+
+    def take(self, rows: Int64[np.ndarray, " kept"]) -> SlideFeatures:
+        """The slide with these patches only, in their order."""
+        colours = None if self.colours is None else self.colours[rows]
+        return replace(self, coords=self.coords[rows], features=self.features[rows], colours=colours)
 
 
 @runtime_checkable

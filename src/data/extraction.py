@@ -167,18 +167,19 @@ class Extraction:
             patches = self.patcher.patches(slide)
             if self.previews and patches.tissue:
                 write_previews(slide, patches, self.preview_folder)
-            rows, features = encode_patches(slide, patches, self.encoder, self.corrupt_tiles)
+            encoded = encode_patches(slide, patches, self.encoder, self.corrupt_tiles)
         finally:
             slide.close()
-        left_out = np.delete(patches.coords, rows, axis=0)
+        left_out = np.delete(patches.coords, encoded.rows, axis=0)
         provenance = {
             "encoder": self.encoder.name,
             "encoder_digest": digest(self.encoder.fingerprint()),
             "key": slide_key,
             "left_out": " ".join(f"{x},{y}" for x, y in left_out),
         }
-        write_features(path, patches.coords[rows], features, _geometry(slide, patches), provenance, self.dtype)
-        return _status(path, len(rows), len(left_out), is_reused=False)
+        coords, geometry = patches.coords[encoded.rows], _geometry(slide, patches)
+        write_features(path, coords, encoded.features, geometry, provenance, self.dtype, encoded.colours)
+        return _status(path, len(coords), len(left_out), is_reused=False)
 
 
 def _status(path: Path, n_patches: int, n_left_out: int, is_reused: bool) -> SlideStatus:

@@ -1,5 +1,7 @@
 """One HDF5 file per slide: `coords` and `features`, readable by CLAM and TRIDENT, and able to read theirs.
 
+A third dataset, `colours`, is ours; what other tools write has none.
+
 Layouts: CLAM (mahmoodlab/CLAM, `h5_files/`), TRIDENT (mahmoodlab/TRIDENT, `features_*/`), STAMP (KatherLab/STAMP,
 `feats` with coordinates in microns). The `coords` dataset carries the attributes of CLAM and TRIDENT side by side. The
 two give `patch_size` different meanings (pixels at `patch_level`; pixels after resizing): where no pyramid level makes
@@ -19,11 +21,12 @@ from jaxtyping import Float32, Int64
 
 from src.data.files import written_whole
 from src.errors import FeatureFileError
-from src.interfaces import SlideFeatures
+from src.interfaces import PatchColours, SlideFeatures
 
 FeatureDtype = Literal["float32", "float16"]
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MICRONS_PER_PIXEL_AT_1X = 10.0  # 20x is 0.5 um per pixel
+_COLOURS_PER_CHUNK = 256  # half a MiB
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def write_features(
     geometry: PatchGeometry,
     provenance: Mapping[str, str],
     dtype: FeatureDtype = "float32",
+    colours: PatchColours | None = None,
 ) -> None:
     """Write a slide's patches and features, contiguous, whole or not at all.
 
@@ -66,6 +70,7 @@ def write_features(
         geometry: how the patches were cut.
         provenance: strings kept as attributes of `features` (encoder, encoder_digest, key, source, ...).
         dtype: how features are stored.
+        colours: of the patches; compressed, as most counts are 0.
 
     Raises:
         FeatureFileError: a feature is NaN or infinite, also after rounding to `dtype`.
@@ -78,6 +83,10 @@ def write_features(
     with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("coords", data=coords).attrs.update(_coords_attributes(path.stem, geometry))
         file.create_dataset("features", data=stored).attrs.update({"name": path.stem, "savetodir": ".", **provenance})
+        if colours is not None and len(colours):
+            # LZF is fast enough to be read with every slide.
+            chunks = (min(len(colours), _COLOURS_PER_CHUNK), *colours.shape[1:])
+            file.create_dataset("colours", data=colours, chunks=chunks, compression="lzf", shuffle=True)
 
 
 def read_features(path: Path, slide_id: str, mpp: float | None = None) -> SlideFeatures:
@@ -165,7 +174,9 @@ def _read(file: h5py.File, path: Path, slide_id: str, mpp: float | None) -> Slid
     if attributes.get("unit") == "um":
         coords = _microns_to_pixels(coords, mpp, path, slide_id)
     coords = np.rint(coords).astype(np.int64)
-    return SlideFeatures(slide_id, coords, values, _patch_size(attributes, coords, mpp), mpp)
+    return SlideFeatures(
+        slide_id, coords, values, _patch_size(attributes, coords, mpp), mpp, _colours(file, len(coords))
+    )
 
 
 def _arrays(file: h5py.File, path: Path, slide_id: str) -> tuple[np.ndarray, np.ndarray]:
@@ -180,6 +191,12 @@ def _arrays(file: h5py.File, path: Path, slide_id: str) -> tuple[np.ndarray, np.
     if not np.isfinite(values).all():
         raise FeatureFileError(f"{slide_id}: {path} has NaN or infinite features; extract the slide again")
     return values.astype(np.float32), coords
+
+
+def _colours(file: h5py.File, n_patches: int) -> PatchColours | None:
+    """Ours, or None; what another tool may call `colours` is left alone."""
+    is_ours = "colours" in file and file["colours"].shape == (n_patches, 4, 256) and file["colours"].dtype == np.uint16
+    return np.asarray(file["colours"][()]) if is_ours else None
 
 
 def _unit_axes(dataset: h5py.Dataset) -> tuple[int, ...]:

@@ -131,10 +131,7 @@ def _questions(
     rows = np.flatnonzero(engine.rows.slide_of_row == engine.rows.slide_ids.index(slide_id))
     for row, place in zip(rows.tolist(), engine.mosaic.select(slide).tolist(), strict=True):
         x, y = slide.coords[place].tolist()
-        part = slice(place, place + 1)
-        patch = replace(
-            slide, slide_id=patch_id(slide_id, x, y), coords=slide.coords[part], features=slide.features[part]
-        )
+        patch = replace(slide.take(np.array([place])), slide_id=patch_id(slide_id, x, y))
         yield Question(patch, slide_id, patient, row)
 
 

@@ -91,6 +91,7 @@ def _cut_out(slide: PyramidSlide, region: Sequence[int], run_dir: Path) -> Pyram
 def _encoded(slide: PyramidSlide, searchable: Searchable) -> tuple[Patches, SlideFeatures]:
     kind = searchable.manifest["config"]["cohort_kind"]
     patches = searchable.patching.for_query(kind, slide.is_pyramid).patches(slide)
-    rows, features = encode_patches(slide, patches, searchable.encoder)
+    rows, features, colours = encode_patches(slide, patches, searchable.encoder)
     log.info("query: %s, %d patches", slide.slide_id, len(rows))
-    return patches, SlideFeatures(slide.slide_id, patches.coords[rows], features, patches.size_level0, slide.mpp)
+    coords = patches.coords[rows]
+    return patches, SlideFeatures(slide.slide_id, coords, features, patches.size_level0, slide.mpp, colours)

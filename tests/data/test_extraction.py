@@ -20,6 +20,7 @@ from src.data.cohorts.table import table_cohort
 from src.data.extraction import Extraction
 from src.data.feature_files import read_features, read_provenance
 from src.data.feature_folder import open_feature_folder
+from src.data.patch_colours import mean_rgb
 from src.data.patching import TissueGrid
 from src.data.tissue import TissueSegmenter
 from src.errors import FeatureFileError, WeightsUnavailable
@@ -90,6 +91,10 @@ def test_features_are_those_of_the_patches(tmp_path: Path) -> None:
     assert len(slide.features) > 8
     assert slide.patch_size_level0 == (64, 64)
     assert 80 < slide.features.mean() < 200
+    assert slide.colours is not None
+    np.testing.assert_allclose(
+        mean_rgb(slide.colours) * 255, slide.features, atol=0.5
+    )  # the encoder is the mean colour
     assert (extraction.preview_folder / "masks" / "s0.png").exists()
 
 

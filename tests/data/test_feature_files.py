@@ -79,6 +79,23 @@ def test_no_path_of_this_machine_is_written(tmp_path: Path) -> None:
     assert str(tmp_path).encode() not in (tmp_path / "s.h5").read_bytes()
 
 
+def test_colours_come_back_as_written_and_other_readers_find_what_they_know(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 4096, (300, 4, 256)).astype(np.uint16)
+    coords, features = np.zeros((300, 2), np.int64), np.ones((300, 7), np.float32)
+    write_features(tmp_path / "s.h5", coords, features, GEOMETRY_20X, {}, colours=colours)
+    np.testing.assert_array_equal(read_features(tmp_path / "s.h5", "s").colours, colours)
+    with h5py.File(tmp_path / "s.h5") as file:
+        assert set(file) == {"coords", "features", "colours"}
+        assert file["features"].chunks is None
+
+
+def test_files_of_other_tools_have_no_colours(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["features"], file["coords"] = np.ones((3, 4), np.float32), np.zeros((3, 2), np.int32)
+        file["colours"] = np.ones(3, np.float32)
+    assert read_features(tmp_path / "s.h5", "s").colours is None
+
+
 def test_clam_files_load_with_the_grid_step_as_patch_size(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file.create_dataset("features", data=np.ones((3, 4), np.float32), chunks=(1, 4), maxshape=(None, 4))

@@ -28,10 +28,17 @@ class MemoryStore:
 
 
 def slide_of(slide_id: str, features: np.ndarray, patch_px: int = 256) -> SlideFeatures:
-    """A slide whose patches stand in one line."""
+    """A slide whose patches stand in one line, each of one colour."""
     x = np.arange(len(features)) * patch_px
     coords = np.stack([x, np.zeros_like(x)], axis=1).astype(np.int64)
-    return SlideFeatures(slide_id, coords, features.astype(np.float32), (patch_px, patch_px), 0.5)
+    patch_size = (patch_px, patch_px)
+    return SlideFeatures(slide_id, coords, features.astype(np.float32), patch_size, 0.5, plain_colours(len(features)))
+
+
+def plain_colours(n: int, seed: int = 0, lowest: int = 0, highest: int = 255) -> np.ndarray:
+    """Colours of patches that are one random value of red, green, blue and grey each."""
+    values = np.random.default_rng(seed).integers(lowest, highest, (n, 4), endpoint=True)
+    return np.asarray(4096 * (values[..., None] == np.arange(256)), np.uint16)
 
 
 def random_database(seed: int, n_patches: Sequence[int], dim: int = 32) -> MemoryStore:

@@ -34,6 +34,7 @@ class RetrievalEngine:
         training_sample: the patches that the index is fitted on.
         background: how many of their codes are kept to tell what chance gives; None keeps none.
         official_squared_score: judge hits by their squared distance, as HERE's portal does; see `significance`.
+        query_mosaic: which patches stand for a query; as the database's when None.
 
     Raises:
         IncompatibleParts: the code gives another kind than the index takes, or the index states another distance than
@@ -50,6 +51,7 @@ class RetrievalEngine:
         training_sample: TrainingSample,
         background: Background | None = None,
         official_squared_score: bool = False,
+        query_mosaic: Mosaic | None = None,
     ) -> None:
         _check_kinds(code, index)
         _check_unit(index, ranking)
@@ -61,6 +63,7 @@ class RetrievalEngine:
         self.training_sample = training_sample
         self.background = background
         self.official_squared_score = official_squared_score
+        self.query_mosaic = query_mosaic or mosaic
         self.rows = EMPTY_ROWS
         self._table: RowsTable | None = None
         self._background: Codes | None = None
@@ -103,7 +106,7 @@ class RetrievalEngine:
         self._check_query(query, k, is_excluded)
         if is_excluded is not None and is_excluded.all():
             return Ranking(query.slide_id, ())
-        codes = self._query_codes(query)
+        codes = self.query_codes(query)
         neighbours = neighbours_for(self.ranking, self.index, self.rows, codes, k, is_excluded)
         return self.ranking.rank(query.slide_id, neighbours, self.rows, k)
 
@@ -119,7 +122,7 @@ class RetrievalEngine:
         """
         if self._background is None:
             return None
-        codes = self._query_codes(query)
+        codes = self.query_codes(query)
         return significance_of_hits(codes, self._background, ranking, self.index, self.official_squared_score)
 
     def save(self, folder: Path, provenance: Provenance | None = None) -> None:
@@ -169,6 +172,10 @@ class RetrievalEngine:
         known = {column: tuple(map(_label, values.reindex(slide_ids))) for column, values in labels.items()}
         self.rows = replace(self.rows, labels=known)
 
+    def query_codes(self, query: SlideFeatures) -> Codes:
+        """What is searched for: the codes of the patches that stand for the query."""
+        return _encoded(self.code.encode_query, query.slide_id, query.features[self.query_mosaic.select(query)])
+
     def patch_size_of(self, slide_id: str) -> tuple[int, int]:
         """Width and height of the indexed patches of a slide, level-0 pixels."""
         if self._table is None or slide_id not in self.rows.slide_ids:
@@ -179,9 +186,6 @@ class RetrievalEngine:
     def _sample(self, database: FeatureStore) -> Codes:
         codes = [_encoded(self.code.encode, *drawn) for drawn in self.training_sample.draw(database)]
         return Codes(np.concatenate([part.values for part in codes]), codes[0].n_bits)
-
-    def _query_codes(self, query: SlideFeatures) -> Codes:
-        return _encoded(self.code.encode_query, query.slide_id, query.features[self.mosaic.select(query)])
 
     def _add(self, slide: SlideFeatures, patient_id: str) -> IndexedSlide:
         kept = self.mosaic.select(slide)

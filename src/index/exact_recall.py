@@ -64,7 +64,7 @@ class ExactRecall:
         k = min(self.k, int((~excluded).sum()))
         if k == 0:
             return
-        codes = self._engine.code.encode_query(query.features[self._engine.mosaic.select(query)])
+        codes = self._engine.query_codes(query)
         for start in range(0, len(codes), self._block):
             part = Codes(codes.values[start : start + self._block])
             found = self._engine.index.search(part, k, excluded).rows

@@ -83,17 +83,17 @@ def _choices(override: Override) -> list[str]:
 
 def _combinations(groups: list[Override]) -> Iterator[list[str]]:
     """Every option of every group once, beside the first options of the other groups."""
-    first = {group.key_or_group: _text_of(group, 0) for group in groups}
+    first = {group.get_key_element(): _text_of(group, 0) for group in groups}
     yield list(first.values())
     for group in groups:
         for place in range(1, len(_choices(group)) if group.is_sweep_override() else 1):
-            yield list({**first, group.key_or_group: _text_of(group, place)}.values())
+            yield list({**first, group.get_key_element(): _text_of(group, place)}.values())
 
 
 def _text_of(group: Override, place: int) -> str:
     choices = _choices(group)
     shown = choices[place] if group.is_sweep_override() or len(choices) == 1 else f"[{','.join(choices)}]"
-    return f"{group.key_or_group}={shown}"
+    return f"{group.get_key_element()}={shown}"
 
 
 def _known_keys(config_name: str, groups: list[str]) -> set[str]:

@@ -67,7 +67,9 @@ def _command_line() -> list[Override]:
 def _apply_command_line(merged: DictConfig, cfg: DictConfig, choices: dict[str, Any]) -> None:
     for override in _command_line():
         key = override.key_or_group
-        if key in choices:
+        if override.package:  # a group in another place: +mosaic@engine.query_mosaic=yottixel
+            OmegaConf.update(merged, override.package, OmegaConf.select(cfg, override.package))
+        elif key in choices:
             _keep_choice(merged, cfg, key, choices[key])
         elif key.split(".")[0] in _REMEMBERED:
             OmegaConf.update(merged, key, OmegaConf.select(cfg, key))

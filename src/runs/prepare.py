@@ -188,13 +188,14 @@ def _report(statuses: Sequence[SlideStatus], folder: Path) -> None:
 
 
 def _index_key(cfg: DictConfig, features: Features, engine: RetrievalEngine) -> str:
-    parts = {name: plain(cfg[name]) if name != "seed" else cfg.seed for name in _SHAPES_INDEX}
+    config = plain(cfg)  # resolved, because an index remembers values, not where they came from
+    parts = {name: config[name] for name in _SHAPES_INDEX}
     shaped_by = {
         **parts,
         "code": {name: value for name, value in parts["code"].items() if name not in _SHAPES_NO_ROW},
         "weights": weights_digest(engine.code),
-        "training_sample": plain(cfg.engine.training_sample),
-        "background": plain(cfg.engine).get("background"),
+        "training_sample": config["engine"]["training_sample"],
+        "background": config["engine"].get("background"),
         "features": features.store.digest(),
     }
     return digest({name: value for name, value in shaped_by.items() if value is not None})

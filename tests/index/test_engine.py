@@ -16,7 +16,7 @@ from src.index.rankers.patches import Patches
 from src.index.rankers.rank_sum import RankSum
 from src.index.training_sample import TrainingSample
 from src.index.widening import neighbours_for
-from src.interfaces import CodeKind, Engine, Ranker
+from src.interfaces import CodeKind, Engine, Mosaic, Ranker, SlideFeatures
 from tests.index.databases import MemoryStore, random_database, slide_of
 
 SAMPLE = TrainingSample(n_slides=500, n_patches=100, min_patches=100, seed=0)
@@ -93,6 +93,28 @@ def test_excluded_rows_are_never_answered() -> None:
     answers = {hit.slide_id for hit in engine.search(query, 99, is_excluded)}
     assert answers == {f"s{i:03d}" for i in range(9)} - {"s004"}
     assert len(engine.search(query, 99, np.ones(45, dtype=bool))) == 0
+
+
+def test_a_query_can_be_asked_by_other_patches_than_the_database_keeps() -> None:
+    class First:
+        def select(self, slide: SlideFeatures) -> np.ndarray:
+            return np.array([0])
+
+    store = MemoryStore([slide_of("a", np.array([[1.0, 0.0], [0.0, 1.0]])), slide_of("b", np.array([[0.6, 0.8]]))])
+    query = slide_of("q", np.array([[0.5, 0.8], [0.0, 1.0]]))
+
+    def engine_of(mosaic: Mosaic, query_mosaic: Mosaic | None) -> RetrievalEngine:
+        engine = RetrievalEngine("e", mosaic, L2(), Flat("cosine"), NearestPatch(3), SAMPLE, query_mosaic)
+        engine.build(store)
+        return engine
+
+    assert engine_of(AllPatches(), None).search(query, 1).hits[0].slide_id == "a"
+    other = engine_of(AllPatches(), First())
+    assert len(other.rows) == 3
+    assert other.search(query, 1).hits[0].slide_id == "b"
+    both = engine_of(First(), None)
+    assert len(both.rows) == 2
+    assert both.search(query, 1).hits[0].slide_id == "b"
 
 
 def test_progress_is_told_slide_by_slide() -> None:

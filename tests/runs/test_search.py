@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import wandb
+from omegaconf import OmegaConf
 
 from tests.runs.conftest import Script
 
@@ -174,6 +175,34 @@ def test_given_feature_file_that_cannot_be_used_is_reported_and_the_others_go_on
     assert "no features" in reasons["r0"]
     assert "NaN" in reasons["r6"]
     assert "9 columns" in reasons["r7"]
+
+
+def test_a_query_mosaic_is_chosen_for_an_index_that_is_there(script: Script, regions: Path, tmp_path: Path) -> None:
+    index, run = tmp_path / "index", tmp_path / "run"
+    grid = ["patching=grid", "patching.regions.patch_size_px=64"]
+    assert script("build_index", "mosaic=yottixel", *_regions(regions, *grid, f"index_dir={index}")) == 0
+    query = [f"index_dir={index}", "+mosaic@engine.query_mosaic=retccl", "engine.query_mosaic.percent=50.0"]
+    assert script("search", *query, f"hydra.run.dir={run}") == 0
+    engine = OmegaConf.load(run / "config.yaml").engine
+    assert engine.query_mosaic == {
+        "_target_": "src.index.mosaics.retccl.Retccl",
+        **{"n_clusters": 9, "percent": 50.0, "n_init": 10, "seed": 0},
+    }
+    assert "index: reused" in (run / "search.log").read_text()
+
+
+def test_a_mosaic_by_colour_says_what_to_do_with_feature_files_of_other_tools(
+    script: Script, regions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(8):
+        (tmp_path / "h5_files").mkdir(exist_ok=True)
+        with h5py.File(tmp_path / "h5_files" / f"r{i}.h5", "w") as file:
+            file["features"] = np.random.default_rng(i).normal(size=(6, 32)).astype(np.float32)
+            file["coords"] = np.arange(12, dtype=np.int32).reshape(6, 2) * 256
+    given = _regions(regions, f"features_dir={tmp_path / 'h5_files'}")
+    assert script("search", "mosaic=yottixel", *given) == 2
+    assert "r0: its feature file holds no patch colours" in capsys.readouterr().err.splitlines()[-1]
+    assert script("search", "mosaic=retccl", *given) == 0
 
 
 def test_protocol_runs_on_an_index_folder_as_it_is(script: Script, regions: Path, tmp_path: Path) -> None:

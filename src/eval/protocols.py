@@ -70,6 +70,8 @@ class RetrievalProtocol:
         bootstrap: of the intervals.
         split: None where every slide is both asked and searched.
         recall_against_exact: how many exact nearest rows the index should find; None measures no recall.
+        ignored_labels: classes that say that nothing is known, such as `2` of a gene that was not sequenced; slides
+            of them have no label.
     """
 
     name: str
@@ -83,6 +85,7 @@ class RetrievalProtocol:
     bootstrap: Bootstrap
     split: Split | None = None
     recall_against_exact: int | None = None
+    ignored_labels: Sequence[str | int] = ()
 
     def __post_init__(self) -> None:
         if self.leave_out == "patch" and self.unit == "slide":
@@ -140,11 +143,12 @@ class RetrievalProtocol:
         return items.reset_index(drop=True)
 
     def labels(self, cohort: pd.DataFrame) -> pd.Series:
-        """The label of each slide, indexed by slide_id."""
+        """The label of each slide, indexed by slide_id; NaN for a class that is ignored."""
         if self.label is None or self.label not in cohort:
             raise CohortError(f"cohort: no column '{self.label}' to judge by; it has {', '.join(map(str, cohort))}")
         by_slide = cohort.drop_duplicates("slide_id")
-        return pd.Series(by_slide[self.label].to_numpy(), index=by_slide["slide_id"].astype(str))
+        labels = pd.Series(by_slide[self.label].to_numpy(), index=by_slide["slide_id"].astype(str))
+        return labels.mask(labels.map(_class_name).isin([str(label) for label in self.ignored_labels]))
 
     def _database(self, cohort: pd.DataFrame) -> pd.DataFrame:
         return cohort if self.split is None else cohort[self.split.part(cohort, self.split.database)]
@@ -167,6 +171,11 @@ def _text(table: pd.DataFrame, column: str) -> pd.Series:
     if table[column].isna().any():
         raise CohortError(f"cohort: {column} is empty in row {int(table[column].isna().argmax())}; fill it")
     return table[column].astype(str)
+
+
+def _class_name(label: object) -> str:
+    """A gap turns a column of whole numbers into floats: 2.0 is class 2."""
+    return f"{label:g}" if isinstance(label, float) else str(label).strip()
 
 
 def _patch_ids(table: pd.DataFrame) -> pd.Series:

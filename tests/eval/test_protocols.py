@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,19 @@ def test_the_mask_and_the_table_are_the_same_rule(leave_out: LeaveOut, split: Sp
     for query in COHORT["slide_id"]:
         allowed = items.index[items["is_database"] & (items["group"] != items.loc[query, "group"])]
         assert {ROWS.slide_ids[ROWS.slide_of_row[row]] for row in found(made, query)} == set(allowed)
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2, 2, 1], [0.0, 1.0, 2.0, np.nan, 2.0], ["0", "1", "2", " 2", None]])
+@pytest.mark.parametrize("ignored", [["2"], [2]])
+def test_an_ignored_class_is_no_label_however_the_column_is_stored(
+    values: list[object], ignored: list[str | int]
+) -> None:
+    cohort = COHORT.assign(TP53_cls=pd.Series(values))
+    labels = replace(protocol(label="TP53_cls"), ignored_labels=ignored).labels(cohort)
+    expected = cohort["TP53_cls"].where(~cohort["TP53_cls"].isin([2, 2.0, "2", " 2"]))
+    assert labels.isna().tolist() == expected.isna().tolist()
+    assert labels.dropna().tolist() == expected.dropna().tolist()
+    assert protocol(label="TP53_cls").labels(cohort).isna().sum() == cohort["TP53_cls"].isna().sum()
 
 
 def test_patches_of_the_index_are_items_with_the_columns_of_their_slide() -> None:

@@ -104,7 +104,7 @@ def test_a_query_can_be_asked_by_other_patches_than_the_database_keeps() -> None
     query = slide_of("q", np.array([[0.5, 0.8], [0.0, 1.0]]))
 
     def engine_of(mosaic: Mosaic, query_mosaic: Mosaic | None) -> RetrievalEngine:
-        engine = RetrievalEngine("e", mosaic, L2(), Flat("cosine"), NearestPatch(3), SAMPLE, query_mosaic)
+        engine = RetrievalEngine("e", mosaic, L2(), Flat("cosine"), NearestPatch(3), SAMPLE, query_mosaic=query_mosaic)
         engine.build(store)
         return engine
 

@@ -73,6 +73,21 @@ def test_recall_against_exact_is_measured_and_kept(script: Script, regions: Path
     assert not list((tmp_path / "a").glob(".exact*"))
 
 
+def test_slides_are_matched_by_mutation_and_those_not_sequenced_take_no_part(
+    script: Script, regions: Path, tmp_path: Path
+) -> None:
+    run, again = tmp_path / "a", tmp_path / "b"
+    pd.read_csv(regions).assign(TP53_cls=[0, 1, 2, 0, 1, 1, 2, 0]).to_csv(regions, index=False)
+    experiment = ["experiment=here_slide_retrieval", "index=flat", "patching.regions.patch_size_px=64"]
+    assert script("search", *_regions(regions, *experiment, f"hydra.run.dir={run}")) == 0
+    assert json.loads((run / "metrics.json").read_text())["mAP@5"]["n_queries"] == 8
+    mutation = [*experiment, "eval.label=TP53_cls", f"rankings={run}", f"hydra.run.dir={again}"]
+    assert script("search", *_regions(regions, *mutation)) == 0
+    metrics = json.loads((again / "metrics.json").read_text())
+    assert metrics["mAP@5"]["n_queries"] == 6
+    assert set(metrics["mAP@5"]["per_class"]) == {"0", "1"}
+
+
 def test_query_finds_itself_first_with_pictures(script: Script, regions: Path, tmp_path: Path) -> None:
     index, run = tmp_path / "index", tmp_path / "run"
     assert script("build_index", *_regions(regions, f"index_dir={index}")) == 0

@@ -1,4 +1,4 @@
-"""How many targets of a slide are judged: area under the ROC curve per class column, correlations per number.
+"""How many targets of a slide are judged: AUC and F1 per class column, correlations and errors per number.
 
 Source: data2intelligence/HERE_training, utils.py (commit aea9856). Slides of the ignored class are left out, a task
 that cannot be judged (one class only, no variance) is skipped, and the overall score is the sum of all areas and
@@ -8,7 +8,7 @@ Spearman correlations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite, nan
+from math import isfinite, isnan, nan
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 Vector = Float[np.ndarray, " slide"]
+Scores = dict[str, float]
 
 
 def area_under_roc(scores: Vector, is_positive: Bool[np.ndarray, " slide"]) -> float:
@@ -53,7 +54,34 @@ def class_area(probabilities: Float[np.ndarray, "slide class"], targets: Vector,
     return float(np.mean(defined)) if defined else nan
 
 
-def number_scores(values: Vector, targets: Vector) -> dict[str, float]:
+def class_scores(probabilities: Float[np.ndarray, "slide class"], targets: Vector, judged: Sequence[int]) -> Scores:
+    """`auc` of `class_area` and `f1_*` of `f1_scores`; empty where fewer than two of the judged classes are present."""
+    area = class_area(probabilities, targets, judged)
+    return {} if isnan(area) else {"auc": area, **f1_scores(probabilities, targets, judged)}
+
+
+def f1_scores(probabilities: Float[np.ndarray, "slide class"], targets: Vector, judged: Sequence[int]) -> Scores:
+    """F1 of the most probable class: over all decisions (micro), mean of the classes, and weighted by their slides.
+
+    A slide may be called by the ignored class, which is a miss of its own class.
+
+    >>> f1_scores(np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]), np.array([0.0, 1.0, 0.0]), (0, 1))
+    {'f1_micro': 0.6666666666666666, 'f1_macro': 0.6666666666666666, 'f1_weighted': 0.6666666666666666}
+    """
+    is_known = ~np.isnan(targets)
+    called, y = probabilities[is_known].argmax(axis=1), targets[is_known]
+    n_right, n_called, n_true = np.array(
+        [[np.sum((called == name) & (y == name)), np.sum(called == name), np.sum(y == name)] for name in judged]
+    ).T
+    f1 = 2 * n_right / np.maximum(n_called + n_true, 1)
+    return {
+        "f1_micro": float(2 * n_right.sum() / (n_called + n_true).sum()),
+        "f1_macro": float(f1.mean()),
+        "f1_weighted": float(np.average(f1, weights=n_true)),
+    }
+
+
+def number_scores(values: Vector, targets: Vector) -> Scores:
     """Spearman and Pearson correlation, R^2 = 1 - SSE / SST and the mean squared error; NaN where undefined.
 
     Args:
@@ -74,7 +102,9 @@ def number_scores(values: Vector, targets: Vector) -> dict[str, float]:
 
 
 class MultiTaskScores(Metric):
-    """`<task>/auc` per classification, `<task>/spearman`, `pearson`, `r2` and `mse` per regression, and `overall`.
+    """`<task>/auc` and `f1_*` per classification, `spearman`, `pearson`, `r2` and `mse` per regression, and `overall`.
+
+    What cannot be judged is left out; `overall` is NaN where nothing can.
 
     Args:
         classification: by name, the number of classes and the positions of those that are judged.
@@ -101,23 +131,24 @@ class MultiTaskScores(Metric):
         self.targets.append(targets)
 
     def compute(self) -> dict[str, Tensor]:
-        """The scores of all slides taken in; NaN where a task cannot be judged."""
+        """The scores of all slides taken in."""
         predictions, targets = (_array(dim_zero_cat(part)) for part in (self.predictions, self.targets))
         scores = self._class_scores(predictions, targets) | self._number_scores(predictions, targets)
-        ranked = [value for name, value in scores.items() if name.endswith(("/auc", "/spearman"))]
-        defined = [value for value in ranked if isfinite(value)]
-        scores["overall"] = sum(defined) if defined else nan
-        return {name: torch.tensor(value) for name, value in scores.items()}
+        defined = {name: value for name, value in scores.items() if isfinite(value)}
+        ranked = [value for name, value in defined.items() if name.endswith(("/auc", "/spearman"))]
+        defined["overall"] = sum(ranked) if ranked else nan
+        return {name: torch.tensor(value) for name, value in defined.items()}
 
-    def _class_scores(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        scores, start = {}, 0
+    def _class_scores(self, predictions: np.ndarray, targets: np.ndarray) -> Scores:
+        scores: Scores = {}
+        start = 0
         for i, (name, (n_classes, judged)) in enumerate(self.classification.items()):
             part = predictions[:, start : start + n_classes]
-            scores[f"{name}/auc"] = class_area(part, targets[:, i], judged)
+            scores |= {f"{name}/{score}": value for score, value in class_scores(part, targets[:, i], judged).items()}
             start += n_classes
         return scores
 
-    def _number_scores(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    def _number_scores(self, predictions: np.ndarray, targets: np.ndarray) -> Scores:
         n = len(self.regression)
         values, known = (array.T[array.shape[1] - n :] for array in (predictions, targets))
         columns = zip(self.regression, values, known, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int, metr
 
 def _draw(axes: Axes, epochs: Sequence[Mapping[str, float]], metric: str) -> None:
     for split, colour in _COLOURS.items():
-        values = [row[f"{split}/{metric}"] for row in epochs]
+        values = [row.get(f"{split}/{metric}", nan) for row in epochs]
         axes.plot(values, color=colour, label=split, marker="." if len(values) < 50 else None)
     axes.set_title(metric, loc="left")
     axes.set_xlabel("epoch")

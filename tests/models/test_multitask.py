@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.metrics import f1_score, r2_score, roc_auc_score
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,7 +17,7 @@ from src.data.targets import GENE_TARGETS, REGRESSION_TARGETS
 from src.errors import ConfigError
 from src.models.multitask import ClassColumn, MultiTask
 from src.models.multitask_loss import class_weights, cross_entropy, squared_error
-from src.models.multitask_scores import MultiTaskScores, class_area, number_scores
+from src.models.multitask_scores import MultiTaskScores, class_area, f1_scores, number_scores
 from tests.models.here66 import here66
 
 _PAIR = MultiTask((ClassColumn("grade", ("a", "b", "c"), "c"),), ("age", "size"), task_weights={"age": 0.5})
@@ -84,6 +84,17 @@ def test_scores_are_those_of_the_official_loggers(golden_dir: Path) -> None:
     names = {"spearman": "spearmanr_corr", "pearson": "pearsonr_corr", "r2": "r2score", "mse": "mse"}
     for name, score in number_scores(predicted, true).items():
         assert score == pytest.approx(recorded["regression"][names[name]], rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.golden
+def test_f1_is_that_of_the_official_logger(golden_dir: Path) -> None:
+    recorded = json.loads((golden_dir / "here_metrics.json").read_text())["classification"]
+    with np.load(golden_dir / "here_metrics.npz", allow_pickle=False) as file:
+        probabilities = torch.from_numpy(file["logits"]).softmax(1).double().numpy()
+        label = file["label"].astype(float)
+    label[label == 2] = nan
+    ours = f1_scores(probabilities, label, (0, 1))
+    assert ours == pytest.approx({name: recorded[name] for name in ours}, abs=1e-9)
 
 
 def test_weighted_cross_entropy_is_that_of_torch() -> None:
@@ -173,19 +184,32 @@ def test_scores_are_those_of_scikit_learn_and_scipy_over_what_is_known() -> None
 
     x, y = numbers[:-7, 0], true[:-7]
     area = roc_auc_score(classes[5:], (probabilities[:, 1] - probabilities[:, 0])[5:])
-    expected = {"grade/auc": area, "age/spearman": spearmanr(x, y)[0], "age/pearson": pearsonr(x, y)[0]}
+    called = probabilities[5:].argmax(1)
+    expected = {
+        f"grade/f1_{average}": f1_score(classes[5:], called, labels=[0, 1], average=average)
+        for average in ("micro", "macro", "weighted")
+    }
+    expected |= {"grade/auc": area, "age/spearman": spearmanr(x, y)[0], "age/pearson": pearsonr(x, y)[0]}
     expected |= {"age/r2": r2_score(y, x), "age/mse": np.mean((x - y) ** 2)}
     assert scores == pytest.approx(expected | {"overall": area + expected["age/spearman"]}, abs=1e-6)
 
 
-def test_tasks_that_cannot_be_judged_are_nan_and_not_part_of_the_overall_score() -> None:
+def test_tasks_that_cannot_be_judged_are_left_out() -> None:
     metric = MultiTaskScores({"one": (3, (0, 1)), "two": (2, (0, 1))}, ["flat", "unknown"])
     predictions = torch.tensor([[0.1, 0.8, 0.1, 0.3, 0.7, 1.0, 1.0], [0.2, 0.7, 0.1, 0.6, 0.4, 1.0, 2.0]])
     metric.update(predictions, torch.tensor([[1.0, 1.0, 2.0, nan], [1.0, 0.0, 5.0, nan]]))
     scores = {name: value.item() for name, value in metric.compute().items()}
-    undefined = {name for name, value in scores.items() if isnan(value)}
-    assert {"one/auc", "flat/spearman", "flat/pearson", "unknown/mse", "unknown/r2"} <= undefined
+    f1 = {f"two/f1_{average}" for average in ("micro", "macro", "weighted")}
+    assert set(scores) == {"two/auc", *f1, "flat/mse", "flat/r2", "overall"}
     assert scores["two/auc"] == scores["overall"] == 1
+
+
+def test_overall_score_is_nan_where_nothing_can_be_judged() -> None:
+    metric = MultiTaskScores({"one": (2, (0, 1))}, [])
+    metric.update(torch.tensor([[0.1, 0.9]]), torch.tensor([[1.0]]))
+    scores = metric.compute()
+    assert list(scores) == ["overall"]
+    assert scores["overall"].isnan()
 
 
 def test_area_of_more_than_two_judged_classes_is_the_mean_of_one_against_the_rest() -> None:

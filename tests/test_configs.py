@@ -80,7 +80,7 @@ def test_every_option_composes_and_is_made(
 ) -> None:
     monkeypatch.setattr(hub, "fetch", lambda source, encoder: pytest.fail("making a part needs no weights"))
     monkeypatch.setenv("WANDB_MODE", "offline")
-    script = "train" if group in TRAINING else "search"
+    script = "train" if group in TRAINING or _is_of_training(group, option) else "search"
     chosen = [] if group == "bags" else [f"{group}={option}"]
     more = data_overrides.get(option, []) if group == "data" else []
     cfg = _compose(tmp_path, script, *chosen, *more)
@@ -96,6 +96,10 @@ def test_every_option_composes_and_is_made(
     for part in parts:
         made = instantiate(part, _convert_="all")
         assert made is not None
+
+
+def _is_of_training(group: str, option: str) -> bool:
+    return group == "experiment" and "override /task:" in (CONF / group / f"{option}.yaml").read_text()
 
 
 def test_no_group_is_forgotten() -> None:

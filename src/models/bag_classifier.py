@@ -35,12 +35,21 @@ class BagClassifier(lightning.LightningModule):
         lr: learning rate.
         weight_decay: L2 penalty, as Adam has it (not decoupled).
         seed: of dropout, which depends on (seed, epoch, slide) alone.
+        tested_as: what the metrics of the test slides are called.
 
     Raises:
         IncompatibleParts: a head that cannot learn this task.
     """
 
-    def __init__(self, head: Head, task: Task, lr: float = 1e-4, weight_decay: float = 1e-5, seed: int = 0) -> None:
+    def __init__(
+        self,
+        head: Head,
+        task: Task,
+        lr: float = 1e-4,
+        weight_decay: float = 1e-5,
+        seed: int = 0,
+        tested_as: str = "test",
+    ) -> None:
         super().__init__()
         if isinstance(head, SupervisedHead):
             head.check_task(task)
@@ -51,7 +60,8 @@ class BagClassifier(lightning.LightningModule):
         self.seed = seed
         self.classifier = nn.Linear(head.dim_out, task.n_outputs)
         task.start_outputs(self.classifier)
-        self.metrics = nn.ModuleDict({f"{name}_metrics": task.metrics(f"{name}/") for name in SPLITS})
+        self.splits = (*SPLITS[:2], tested_as)
+        self.metrics = nn.ModuleDict({f"{name}_metrics": task.metrics(f"{name}/") for name in self.splits})
         self.save_hyperparameters(self.settings(), logger=False)
 
     def settings(self) -> dict[str, Any]:
@@ -92,11 +102,11 @@ class BagClassifier(lightning.LightningModule):
 
     def test_step(self, bag: Bag, batch_idx: int) -> None:
         """Judge one bag."""
-        self._judge(bag, "test")
+        self._judge(bag, self.splits[2])
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of all bags."""
-        self._report("test")
+        self._report(self.splits[2])
 
     def predict_step(self, bag: Bag, batch_idx: int) -> Prediction:
         """Predict one bag."""

@@ -15,6 +15,7 @@ from src.errors import ConfigError
 from src.interfaces import FeatureStore
 from src.models.bags import Bag, EpochSampler, LateLoader, SampledBags, WholeBags
 from src.models.splits import (
+    SPLITS,
     checked_split,
     refuse_unseen_classes,
     split_by_patient,
@@ -33,7 +34,10 @@ class BagDataModule(lightning.LightningDataModule):
         patients: owner of each slide, by slide_id.
         split: `train`, `val` or `test`, by slide_id, where the cohort says so; otherwise a split is drawn.
         fractions: share of the patients in train, val and test, when a split is drawn.
-        seed: of the split, the order and the sampled patches.
+        seed: of the order and the sampled patches.
+        split_seed: of the split, when one is drawn.
+        official_test_selection: as HERE's final training did: val joins train, and what is called val, on which the
+            epoch is chosen, is test.
         max_patches: patches of a bag in training; None for all. Validation and test always see all.
         num_workers: processes that read ahead.
         strata: where labels are not classes, columns of which every drawn split should have every class.
@@ -50,6 +54,8 @@ class BagDataModule(lightning.LightningDataModule):
         split: pd.Series | None = None,
         fractions: Sequence[float] = (0.7, 0.15, 0.15),
         seed: int = 0,
+        split_seed: int = 0,
+        official_test_selection: bool = False,
         max_patches: int | None = None,
         num_workers: int = 0,
         strata: pd.DataFrame | None = None,
@@ -57,26 +63,40 @@ class BagDataModule(lightning.LightningDataModule):
         super().__init__()
         if max_patches is not None and max_patches < 1:
             raise ConfigError(f"max_patches is {max_patches}; give at least 1, or null for all patches")
-        if seed < 0:
-            raise ConfigError(f"seed is {seed}; give 0 or more")
+        if min(seed, split_seed) < 0:
+            raise ConfigError(f"seed is {seed}, split_seed {split_seed}; give 0 or more")
         self.store = store
         self.labels = labels
         self.patients = patients
         if split is not None:
             self.split = checked_split(split, labels, patients)
         elif strata is not None:
-            self.split = split_with_every_class(strata, patients, fractions, seed)
+            self.split = split_with_every_class(strata, patients, fractions, split_seed)
         else:
-            self.split = split_by_patient(labels, patients, fractions, seed)
+            self.split = split_by_patient(labels, patients, fractions, split_seed)
+        self.official_test_selection = official_test_selection
+        if official_test_selection:
+            self.split = self.split.replace("val", "train")
         if strata is None:
             refuse_unseen_classes(self.split, labels)
         self.seed = seed
         self.max_patches = max_patches
         self.num_workers = num_workers
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have slides of their own."""
+        return tuple(name for name in SPLITS if name in set(self.split))
+
+    @property
+    def tested_as(self) -> str:
+        """What figures of the test slides are called, so that none is mistaken for another."""
+        return "selected_on_test" if self.official_test_selection else "test"
+
     def labels_in(self, split: str) -> pd.Series:
-        """Label of each slide of a split, by slide_id."""
-        return self.labels[self.split == split]
+        """Label of each slide of a split, by slide_id; those of test for val, if the epoch is chosen on test."""
+        is_test = split == "val" and self.official_test_selection
+        return self.labels[self.split == ("test" if is_test else split)]
 
     def bags_in(self, split: str) -> WholeBags:
         """The slides of a split, read one by one."""

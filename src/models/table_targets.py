@@ -30,6 +30,7 @@ class TableTargets:
         weight_classes: a class costs w_c = N / n_c, N slides of which n_c have it.
         effective_class_weights: let these weights act on single slides too; see `MultiTask`.
         task_weights: factor of a task's loss by its name.
+        cancer_column: label column by which the test slides are also judged apart; None for none.
     """
 
     classification: Sequence[str] = ()
@@ -39,6 +40,7 @@ class TableTargets:
     weight_classes: bool = True
     effective_class_weights: bool = False
     task_weights: Mapping[str, float | int] = field(default_factory=dict)
+    cancer_column: str | None = None
 
     def __post_init__(self) -> None:
         self._check_columns()

@@ -102,6 +102,11 @@ class Task(Protocol):
 class TaskChoice(Protocol):
     """What is to be learnt, before the slides are seen: one option of `task=`."""
 
+    @property
+    def cancer_column(self) -> str | None:
+        """Label column by which the test slides are also judged apart; None for none."""
+        ...
+
     def read(self, cohort: Cohort, slide_ids: Sequence[str]) -> pd.Series:
         """The label of each slide that can be learnt from, by slide_id: a class, or a tuple of cells."""
         ...

@@ -31,10 +31,12 @@ class Classification:
     Attributes:
         label: column of the cohort table.
         weight_classes: let rare classes cost more, so that all classes cost the same in sum.
+        cancer_column: label column by which the test slides are also judged apart; None for none.
     """
 
     label: str
     weight_classes: bool = False
+    cancer_column: str | None = None
 
     def read(self, cohort: Cohort, slide_ids: Sequence[str]) -> pd.Series:
         """The class of each slide that can be learnt from; see `labelled`."""

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import lightning
 import pandas as pd
 from hydra.utils import instantiate
 from lightning.pytorch import Trainer
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from src.data.cohort import Cohort
-from src.data.files import write_json, written_whole
+from src.data.cohort import SPLIT_COLUMN, Cohort
 from src.errors import ConfigError
-from src.eval.figures import save
 from src.interfaces import FeatureStore
-from src.models.bag_classifier import BagClassifier, Prediction
+from src.models.bag_classifier import BagClassifier
 from src.models.bag_data import BagDataModule
 from src.models.heads.head import FittedHead
 from src.models.patch_sample import sample_patches
 from src.models.resume import History, read_checkpoint, refuse_other_settings
-from src.models.splits import SPLITS
 from src.models.task import Task, TaskChoice
 from src.runs.curves import training_curves
 from src.runs.job import Outcome
-from src.runs.loggers import Logger, log_artifact, log_config, log_images, log_table, open_loggers
+from src.runs.loggers import Logger, log_config, open_loggers
 from src.runs.prepare import prepare_cohort, prepare_features
+from src.runs.train_results import Found, log_found, predict, write_found
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +38,6 @@ for _name in ("lightning.pytorch", "lightning.fabric"):
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 # Lightning calls torch's pytree by an old name.
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
-
-_EPOCH = "epoch"
 
 
 def train(cfg: DictConfig) -> Outcome:
@@ -58,23 +51,28 @@ def train(cfg: DictConfig) -> Outcome:
 def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str, float]:
     """Train and test one head on one cohort.
 
-    Writes checkpoints, metrics.json, timing.json, predictions.parquet and curves.png into `paths.run_dir`.
+    Writes checkpoints, metrics.json, timing.json, predictions.parquet, curves.png and, of several targets, scores.csv
+    into `paths.run_dir`.
 
     Args:
         cfg: keys seed, paths, head, task, bags, model, trainer, callbacks, logger, ckpt_path.
-        cohort: the labels, the patients and perhaps the split.
+        cohort: the labels, the patients and perhaps the split, or several as columns split_0, split_1, ...
         store: the features.
 
     Returns:
-        `train/` and `val/` metrics of the chosen epoch, `test/` metrics of its weights, and `epoch`; a metric that is
-        not defined (AUROC where only one class is present) is left out.
+        `train/` and `val/` metrics of the chosen epoch, `test/` metrics of its weights (`test@BRCA/` those of a cancer
+        type), and `epoch`; a metric that is not defined (AUROC where only one class is present) is left out. Where the
+        epoch was chosen on test, `selected_on_test/` stands for `val/` and `test/`.
 
     Raises:
         ConfigError: labels, splits or a checkpoint that cannot be trained with.
     """
-    bags, task = _bags(cfg, cohort, store)
+    choice: TaskChoice = instantiate(cfg.task, _convert_="all")
+    cancers = None if choice.cancer_column is None else cohort.labels(choice.cancer_column)
+    bags = _bags(cfg, choice, cohort, store)
+    task = choice.fit(bags.labels_in("train"))
     lightning.seed_everything(cfg.seed, workers=True)
-    model = _model(cfg, task, store.dim)
+    model = _model(cfg, task, store.dim, bags.tested_as)
     if cfg.ckpt_path:
         _check_resume(cfg, model)
     elif isinstance(model.head, FittedHead):
@@ -88,29 +86,38 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
         # Here the trainer takes callbacks, history too, back to the state of the best checkpoint.
         tested = trainer.test(model, bags, ckpt_path=best, weights_only=True, verbose=False)[0]
         epoch = len(epochs) - 1 if best is None else int(read_checkpoint(best)["epoch"])
-        metrics = _defined({**tested, **epochs[epoch], _EPOCH: float(epoch)})
-        predictions = _predictions(trainer, model, bags, task)
-        _write(Path(cfg.paths.run_dir), metrics, predictions, training_curves(epochs, epoch, task.headline))
-        _log(loggers, Path(cfg.paths.run_dir), predictions, best, task.headline)
-    return metrics
+        found = Found(bags, task, predict(trainer, model, bags), cancers, {**tested, **epochs[epoch]}, epoch)
+        write_found(found, Path(cfg.paths.run_dir), training_curves(epochs, epoch, task.headline))
+        log_found(found, loggers, Path(cfg.paths.run_dir), best)
+    return {**found.metrics, "epoch": float(epoch)}
 
 
-def _bags(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> tuple[BagDataModule, Task]:
-    choice: TaskChoice = instantiate(cfg.task, _convert_="all")
+def _bags(cfg: DictConfig, choice: TaskChoice, cohort: Cohort, store: FeatureStore) -> BagDataModule:
     table = cohort.table.set_index("slide_id")
     labels = choice.read(cohort, store.slide_ids)
+    own_split = _own_split(table, cfg.bags.split_seed, cfg.seed)
     bags: BagDataModule = instantiate(cfg.bags, _convert_="all")(
-        store, labels, table["patient_id"], table.get("split"), strata=choice.strata(labels)
+        store, labels, table["patient_id"], own_split, strata=choice.strata(labels)
     )
-    for split in SPLITS:
+    for split in bags.splits:
         log.info("%s: %s", split, choice.summary(bags.labels_in(split)))
-    return bags, choice.fit(bags.labels_in("train"))
+    if bags.official_test_selection:
+        log.warning("official_test_selection: val joined train, and the epoch is chosen on the slides it is tested on")
+    return bags
 
 
-def _model(cfg: DictConfig, task: Task, dim_in: int) -> BagClassifier:
+def _own_split(table: pd.DataFrame, split_seed: int, seed: int) -> pd.Series | None:
+    """The cohort's column `split_<split_seed>`, else its column `split`, else None."""
+    numbered = f"{SPLIT_COLUMN}_{split_seed}"
+    if numbered not in table and SPLIT_COLUMN in table and split_seed != seed:
+        log.warning("the cohort's column %s is used, whatever split_seed; several are %s_0, ...", *[SPLIT_COLUMN] * 2)
+    return table.get(numbered, table.get(SPLIT_COLUMN))
+
+
+def _model(cfg: DictConfig, task: Task, dim_in: int, tested_as: str) -> BagClassifier:
     of_task = {"n_outputs": task.n_outputs} if "n_outputs" in cfg.head else {}
     head = instantiate(cfg.head, _convert_="all")(dim_in, **of_task)
-    model: BagClassifier = instantiate(cfg.model, _convert_="all")(head, task)
+    model: BagClassifier = instantiate(cfg.model, _convert_="all")(head, task, tested_as=tested_as)
     return model
 
 
@@ -134,48 +141,6 @@ def _best_checkpoint(trainer: Trainer) -> Path | None:
     """None when none was written, as in a fast_dev_run; then the last weights stand."""
     path = getattr(trainer.checkpoint_callback, "best_model_path", "")
     return Path(path) if path else None
-
-
-def _defined(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
-
-
-def _predictions(trainer: Trainer, model: BagClassifier, bags: BagDataModule, task: Task) -> pd.DataFrame:
-    """One row per slide of every split: its label and what the task reports of it."""
-    rows = []
-    for split in SPLITS:
-        predicted = cast(list[Prediction], trainer.predict(model, bags.whole(split)))
-        rows += [_row(prediction, split, bags, task) for prediction in predicted]
-    return pd.DataFrame(rows)
-
-
-def _row(prediction: Prediction, split: str, bags: BagDataModule, task: Task) -> dict[str, Any]:
-    slide_id = prediction.slide_id
-    return {
-        "slide_id": slide_id,
-        "patient_id": bags.patients[slide_id],
-        "split": split,
-        **task.report(bags.labels[slide_id], prediction.values),
-    }
-
-
-def _write(run_dir: Path, metrics: Mapping[str, float], predictions: pd.DataFrame, curves: Figure) -> None:
-    with written_whole(run_dir / "predictions.parquet") as temporary:
-        predictions.to_parquet(temporary, index=False)
-    save(curves, run_dir / "curves.png")
-    values = {name: {"value": value} for name, value in metrics.items() if name != _EPOCH}
-    write_json(run_dir / "metrics.json", values)
-    write_json(run_dir / "timing.json", {"best_epoch": int(metrics[_EPOCH])})
-    tested = {name: value for name, value in metrics.items() if name.startswith("test/")}
-    shown = [name for name in tested if name.count("/") == 1]  # of many tasks, what sums them up
-    log.info("%s", ", ".join(f"{name} {tested[name]:.3f}" for name in shown))
-
-
-def _log(loggers: Sequence[Logger], run_dir: Path, predictions: pd.DataFrame, best: Path | None, headline: str) -> None:
-    log_table(loggers, "predictions", predictions)
-    log_images(loggers, "curves", [run_dir / "curves.png"], [f"loss and {headline} per epoch"])
-    if best is not None:
-        log_artifact(loggers, "head", "model", best)
 
 
 def _optimized(metrics: Mapping[str, float], name: str | None) -> float | None:

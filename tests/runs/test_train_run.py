@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from lightning.pytorch import Trainer
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, open_dict
 
 from src.data.cohort import Cohort
 from src.data.cohorts.table import table_cohort
 from src.errors import ConfigError
+from src.models.bag_classifier import BagClassifier
+from src.models.bag_data import BagDataModule
 from src.models.splits import SPLITS
 from src.runs.curves import training_curves
 from src.runs.train_run import train_head
@@ -174,6 +177,77 @@ def test_classes_and_numbers_are_learnt_together_and_both_are_reported(
     targets = ["tissue", "tissue_probability_benign", "tissue_probability_tumour", "age", "age_predicted"]
     assert list(predictions) == ["patient_id", "split", *targets]
     assert list(predictions.index[predictions["age"].isna()]) == ["p01-s0"]
+
+
+def test_test_slides_are_also_judged_by_cancer_type(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:
+    cohort, store = data
+    cancer = np.where(np.arange(len(cohort)) % 4 < 2, "BRCA", "LUAD")
+    age = np.where(cohort.table["tissue"].isna(), np.nan, np.arange(len(cohort)) / 10)
+    numbered = replace(cohort, table=cohort.table.assign(age=age, cancer=cancer))
+    run_dir = tmp_path / "run"
+    metrics = train_head(_table_config(run_dir, "task.cancer_column=cancer", "trainer.max_epochs=1"), numbered, store)
+    test = pd.read_parquet(run_dir / "predictions.parquet").query("split == 'test'").set_index("slide_id")
+    cancers = numbered.table.set_index("slide_id")["cancer"]
+    for name in ("BRCA", "LUAD"):
+        own = test[cancers[test.index] == name]
+        error = np.mean((own["age"] - own["age_predicted"]) ** 2)
+        assert metrics[f"test@{name}/age/mse"] == pytest.approx(error, rel=1e-5)
+        assert f"test@{name}/tissue/auc" not in metrics  # one class only
+    scores = pd.read_csv(run_dir / "scores.csv").set_index(["split", "cancer", "target"])
+    assert scores.loc[("test", "all", "tissue"), "auc"] == metrics["test/tissue/auc"]
+    assert scores.loc[("test", "BRCA", "age"), "mse"] == pytest.approx(metrics["test@BRCA/age/mse"])
+    written = json.loads((run_dir / "metrics.json").read_text())
+    assert next(iter(written)) == "test/overall"
+    area = metrics["test/tissue/auc"]
+    assert written["test/auc"] == {"value": area, "per_class": {"tissue": area}}
+
+
+def test_epoch_chosen_on_test_is_never_called_a_test(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:
+    run_dir = tmp_path / "run"
+    overrides = ["bags.official_test_selection=true", "trainer.max_epochs=2"]
+    metrics = train_head(_config(run_dir, *overrides), *data)
+    assert {name.partition("/")[0] for name in metrics} == {"selected_on_test", "train", "epoch"}
+    predictions = pd.read_parquet(run_dir / "predictions.parquet")
+    assert set(predictions["split"]) == {"train", "test"}
+    assert len(predictions) == 22
+    log = pd.read_csv(run_dir / "csv" / "metrics.csv")
+    assert metrics["selected_on_test/loss"] == pytest.approx(log["val/loss"].min())
+    assert "test/loss" not in log
+
+
+def test_split_seed_draws_another_split_for_the_same_first_weights(
+    tmp_path: Path, data: tuple[Cohort, MemoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[torch.Tensor] = []
+
+    def note(trainer: Trainer, model: BagClassifier, bags: BagDataModule, **more: object) -> None:
+        first.append(torch.cat([value.flatten() for value in model.state_dict().values()]))
+        raise ConfigError(" ".join(bags.labels_in("test").index))
+
+    monkeypatch.setattr(Trainer, "fit", note)
+    tested = []
+    for split_seed in (0, 1):
+        with pytest.raises(ConfigError) as error:
+            train_head(_config(tmp_path / "run", f"bags.split_seed={split_seed}"), *data)
+        tested.append(str(error.value))
+    assert tested[0] != tested[1]
+    assert torch.equal(*first)
+
+
+def test_numbered_split_columns_of_a_cohort_are_used(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:
+    cohort, store = data
+    columns = {f"split_{k}": _rotated(cohort, k) for k in (0, 1)}
+    numbered = replace(cohort, table=cohort.table.assign(**columns))
+    train_head(_config(tmp_path / "run", "trainer.max_epochs=1", "bags.split_seed=1"), numbered, store)
+    predictions = pd.read_parquet(tmp_path / "run" / "predictions.parquet").set_index("slide_id")
+    own = numbered.table.set_index("slide_id")["split_1"]
+    assert predictions["split"].to_dict() == own[predictions.index].to_dict()
+
+
+def _rotated(cohort: Cohort, by: int) -> list[str]:
+    patients = sorted(set(cohort.table["patient_id"]))
+    names = np.roll(["val", "val", "test", "test"] + ["train"] * (len(patients) - 4), by)
+    return [str(names[patients.index(patient)]) for patient in cohort.table["patient_id"]]
 
 
 def test_multitask_run_resumed_ends_like_an_uninterrupted_one(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:

@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/python search.py -m data=demo engine=patch_flat,here index=flat,itq_lsh,hnsw_ivfpq encoder=stain_texture hydra.sweep.dir=outputs/demo/leaderboard
 	$(BIN)/python build_index.py data=demo engine=here index=flat encoder=stain_texture index_dir=outputs/demo/index hydra.run.dir=outputs/demo/build
-	$(BIN)/python search.py index_dir=outputs/demo/index query=data/demo/slides/DEMO-01-A.tif query_region=[3000,2500,2048,2048] query_patient=DEMO-01 k=5 hydra.run.dir=outputs/demo/query
+	$(BIN)/python search.py index_dir=outputs/demo/index query=data/demo/slides/DEMO-01-A.tif query.region=[3000,2500,2048,2048] query.patient=DEMO-01 k=5 hydra.run.dir=outputs/demo/query
 	@echo
 	@echo "Look at outputs/demo/query/report.html (ranked hits with thumbnails),"
 	@echo "outputs/demo/leaderboard/leaderboard.html (six engines) and outputs/demo/leaderboard/0/report.html (one of them)."

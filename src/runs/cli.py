@@ -33,6 +33,7 @@ def run_script(config_name: str, main: Callable[[], Any]) -> None:
         config_name: the script's own YAML under conf/.
         main: the function that `hydra.main` made.
     """
+    sys.argv[1:] = [_in_full(argument) for argument in sys.argv[1:]]
     try:
         refuse_unknown_keys(config_name, [argument for argument in sys.argv[1:] if not argument.startswith("-")])
     except HistoseekError as error:
@@ -58,6 +59,12 @@ def refuse_unknown_keys(config_name: str, arguments: Sequence[str]) -> None:
             if override not in groups and not override.is_add() and not _is_known(override.key_or_group, known):
                 where = f" with {' '.join(chosen)}" if chosen else ""
                 raise ConfigError(_unknown(f"key '{override.key_or_group}'{where}", override.key_or_group, known))
+
+
+def _in_full(argument: str) -> str:
+    """`query=FILE` is short for `query.image=FILE`; a mapping is the whole block."""
+    value = argument.removeprefix("query=")
+    return argument if value == argument or value.startswith("{") else f"query.image={value}"
 
 
 def _parse(arguments: Sequence[str]) -> list[Override]:

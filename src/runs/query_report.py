@@ -57,7 +57,7 @@ def show_answer(
     views = [_view(rank, hit, labels, searchable) for rank, hit in enumerate(ranking.hits[:MAX_PICTURED], start=1)]
     report = QueryReport(
         title=f"{searchable.engine.name}: {slide.slide_id}",
-        query_image=str(cfg.query),
+        query_image=str(cfg.query.image),
         query_picture=_query_picture(slide, patches),
         facts={
             "engine": searchable.engine.name,
@@ -99,7 +99,7 @@ def _write_hits(path: Path, ranking: Ranking, labels: pd.DataFrame) -> None:
 
 
 def _print_hits(cfg: DictConfig, ranking: Ranking, searchable: Searchable) -> None:
-    table = Table(title=f"{len(ranking)} hits for {cfg.query}", title_justify="left")
+    table = Table(title=f"{len(ranking)} hits for {cfg.query.image}", title_justify="left")
     label = searchable.cohort.label if searchable.cohort else None
     for heading in ("rank", "slide", "patient", *([label] if label else []), "x", "y", "distance", "score"):
         table.add_column(heading, justify="left" if heading in ("slide", "patient", label) else "right")

@@ -36,7 +36,7 @@ def answer_query(cfg: DictConfig) -> Outcome:
         started = time.perf_counter()
         patches, query = _encoded(slide, searchable)
         encoded = time.perf_counter()
-        ranking = searchable.engine.search(query, cfg.k, _of_patient(cfg.query_patient, searchable.engine.rows))
+        ranking = searchable.engine.search(query, cfg.k, _of_patient(cfg.query.patient, searchable.engine.rows))
         timing = {
             "encode_ms": round(1000 * (encoded - started), 1),
             "search_ms": round(1000 * (time.perf_counter() - encoded), 3),
@@ -54,33 +54,33 @@ def _of_patient(patient_id: str | int | None, rows: Rows) -> Bool[np.ndarray, " 
         return None
     if str(patient_id) not in rows.patient_ids:
         raise ConfigError(
-            f"query_patient={patient_id} is not in the index; it has {', '.join(rows.patient_ids[:5])}, ..."
+            f"query.patient={patient_id} is not in the index; it has {', '.join(rows.patient_ids[:5])}, ..."
         )
     is_own = np.array([patient == str(patient_id) for patient in rows.patient_ids])
     return np.asarray(is_own[rows.slide_of_row])
 
 
 def _open_query(cfg: DictConfig, run_dir: Path) -> PyramidSlide:
-    path = Path(cfg.query)
+    path = Path(cfg.query.image)
     if not path.is_file():
-        raise ConfigError(f"query={path}: there is no such file; give an image or a slide")
+        raise ConfigError(f"query.image={path}: there is no such file; give an image or a slide")
     try:
-        slide = open_slide(path, path.stem, cfg.query_mpp, background=_BLACK)
+        slide = open_slide(path, path.stem, cfg.query.mpp, background=_BLACK)
     except MppMissing as error:
         raise MppMissing(
-            f"query {path} does not state its microns per pixel; set query_mpp=0.5 or what it is"
+            f"query {path} does not state its microns per pixel; set query.mpp=0.5 or what it is"
         ) from error
-    return _cut_out(slide, cfg.query_region, run_dir) if cfg.query_region else slide
+    return _cut_out(slide, cfg.query.region, run_dir) if cfg.query.region else slide
 
 
 def _cut_out(slide: PyramidSlide, region: Sequence[int], run_dir: Path) -> PyramidSlide:
     """The part of a slide that is searched with, kept as query.png in the run's folder."""
     if len(region) != 4 or min(region[2:]) < 1:
-        raise ConfigError(f"query_region is {list(region)}; expected [x, y, width, height] in level-0 pixels")
+        raise ConfigError(f"query.region is {list(region)}; expected [x, y, width, height] in level-0 pixels")
     x, y, width, height = region
     if x < 0 or y < 0 or x + width > slide.width_px or y + height > slide.height_px:
         size = f"{slide.width_px} x {slide.height_px}"
-        raise ConfigError(f"query_region {list(region)} leaves the query, which is {size} pixels at level 0")
+        raise ConfigError(f"query.region {list(region)} leaves the query, which is {size} pixels at level 0")
     with written_whole(run_dir / "query.png") as temporary:
         PIL.Image.fromarray(slide.read(x, y, (width, height), slide.mpp)).save(temporary, format="png")
     slide.close()

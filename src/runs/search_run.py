@@ -12,7 +12,7 @@ from src.runs.query_run import answer_query
 
 
 def search(cfg: DictConfig) -> Outcome:
-    """Choose by what was given: `rankings`, `query`, or neither."""
+    """Choose by what was given: `rankings`, `query.image`, or neither."""
     if cfg.rankings:
         return measure_again(cfg)
     if is_index(cfg.index_dir):
@@ -21,4 +21,4 @@ def search(cfg: DictConfig) -> Outcome:
         raise ConfigError(
             f"{cfg.index_dir} holds no index; build it with build_index.py, or name the cohort with data="
         )
-    return answer_query(cfg) if cfg.query else run_protocol(cfg)
+    return run_protocol(cfg) if cfg.query.image is None else answer_query(cfg)

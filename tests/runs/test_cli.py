@@ -14,6 +14,8 @@ from src.runs.cli import refuse_unknown_keys
         ("encoder=mobilnetv2", "mobilenetv2"),
         ("hnsw=1", "known:"),
         ("index.nprob=4", "index.nprobe"),
+        ("query_mpp=0.5", "query.mpp"),
+        ("query.patiant=p1", "query.patient"),
     ],
 )
 def test_unknown_key_names_the_nearest_known_one(argument: str, nearest: str) -> None:
@@ -30,7 +32,7 @@ def test_unknown_key_names_the_nearest_known_one(argument: str, nearest: str) ->
         ["index=flat,itq_lsh,hnsw_ivfpq", "encoder=stain_texture,mobilenetv2", "encoder.checkpoint=w.pth"],
         ["logger=[csv,wandb]"],
         ["data=table", "data.table=slides.csv", "index_dir=x"],
-        ["query=a.png", "query_mpp=0.5", "k=3", "hydra.run.dir=out"],
+        ["query=a.png", "query.mpp=0.5", "k=3", "hydra.run.dir=out"],
         ["logger=wandb", "logger.wandb.offline=false"],
         ["eval=leave_one_patient_out", "eval.label=site"],
     ],

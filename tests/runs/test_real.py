@@ -60,7 +60,7 @@ def test_region_of_a_slide_finds_its_own_patches_first(
 ) -> None:
     index, run = tmp_path / "index", tmp_path / "run"
     assert script("build_index", "engine=patch_flat", *slides, f"index_dir={index}") == 0
-    region = f"query={real_dir / 'wsi' / 'derived_pyramids' / 'her2st_B4.tif'}", "query_region=[4000,4400,1024,1024]"
+    region = f"query={real_dir / 'wsi' / 'derived_pyramids' / 'her2st_B4.tif'}", "query.region=[4000,4400,1024,1024]"
     arguments = [f"index_dir={index}", *region, "ranking=patches", "k=10", f"hydra.run.dir={run}"]
     assert script("search", *arguments) == 0
     hits = pd.read_parquet(run / "hits.parquet")

@@ -92,7 +92,7 @@ def test_query_finds_itself_first_with_pictures(script: Script, regions: Path, t
     index, run = tmp_path / "index", tmp_path / "run"
     assert script("build_index", *_regions(regions, f"index_dir={index}")) == 0
     query = regions.parent / "r3.png"
-    assert script("search", f"index_dir={index}", f"query={query}", "query_mpp=0.5", "k=3", f"hydra.run.dir={run}") == 0
+    assert script("search", f"index_dir={index}", f"query={query}", "query.mpp=0.5", "k=3", f"hydra.run.dir={run}") == 0
     hits = pd.read_parquet(run / "hits.parquet")
     assert hits["slide_id"].iloc[0] == "r3"
     assert hits["distance"].iloc[0] == pytest.approx(0, abs=1e-6)
@@ -103,7 +103,7 @@ def test_query_finds_itself_first_with_pictures(script: Script, regions: Path, t
 
 
 def test_patient_of_the_query_can_be_left_out(script: Script, regions: Path, tmp_path: Path) -> None:
-    query = [f"query={regions.parent / 'r3.png'}", "query_mpp=0.5", "query_patient=p1"]
+    query = [f"query={regions.parent / 'r3.png'}", "query.mpp=0.5", "query.patient=p1"]
     assert script("search", *_regions(regions, *query, f"hydra.run.dir={tmp_path / 'run'}")) == 0
     hits = pd.read_parquet(tmp_path / "run" / "hits.parquet")
     assert len(hits) == 6
@@ -116,7 +116,7 @@ def test_index_refuses_another_encoder(
     index = tmp_path / "index"
     script("build_index", *_regions(regions, f"index_dir={index}"))
     query = regions.parent / "r3.png"
-    assert script("search", f"index_dir={index}", f"query={query}", "query_mpp=0.5", "encoder=uni") == 2
+    assert script("search", f"index_dir={index}", f"query={query}", "query.mpp=0.5", "encoder=uni") == 2
     assert "was built with encoder=stain_texture" in capsys.readouterr().err
 
 
@@ -129,7 +129,7 @@ def test_index_refuses_another_encoder(
         (["index.metric=dot"], "index flat: metric is 'dot'"),
         (["data.table=nowhere.csv"], "nowhere.csv"),
         (["data.label=null"], "set data.label to one of ['tissue', 'other']"),
-        (["query=nowhere.png"], "query=nowhere.png: there is no such file"),
+        (["query=nowhere.png"], "query.image=nowhere.png: there is no such file"),
         (["encoder=mobilenetv2"], "set encoder.checkpoint=FILE"),
     ],
 )
@@ -144,7 +144,7 @@ def test_error_is_one_line_that_says_what_to_do(
 
 def test_query_without_mpp_says_what_to_set(script: Script, regions: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script("search", *_regions(regions, f"query={regions.parent / 'r3.png'}")) == 2
-    assert "set query_mpp" in capsys.readouterr().err
+    assert "set query.mpp" in capsys.readouterr().err
 
 
 def test_broken_slide_is_reported_and_the_others_go_on(script: Script, regions: Path, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_damaged_index_is_refused_with_the_command_that_rebuilds_it(
     file = index / "index.faiss"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     query = regions.parent / "r3.png"
-    assert script("search", f"index_dir={index}", f"query={query}", "query_mpp=0.5") == 2
+    assert script("search", f"index_dir={index}", f"query={query}", "query.mpp=0.5") == 2
     assert f"python build_index.py index_dir={index}" in capsys.readouterr().err
 
 
@@ -271,3 +271,10 @@ def test_wandb_offline_gets_table_images_and_manifest(
     media = [path.suffix for path in (recorded / "files" / "media").rglob("*.*")]
     assert ".json" in media
     assert ".png" in media
+
+
+@pytest.mark.parametrize("block", ["query={{image: {path}, mpp: 0.5}}", "query.image={path}", "query={path}"])
+def test_query_and_its_image_are_one_key(script: Script, regions: Path, tmp_path: Path, block: str) -> None:
+    query = block.format(path=regions.parent / "r3.png")
+    assert script("search", *_regions(regions, query, "query.mpp=0.5", f"hydra.run.dir={tmp_path / 'run'}")) == 0
+    assert pd.read_parquet(tmp_path / "run" / "hits.parquet")["slide_id"].iloc[0] == "r3"

@@ -21,7 +21,8 @@ from src.errors import ConfigError
 from src.models.heads.here import start_linear
 from src.models.multitask_loss import cross_entropy, squared_error
 from src.models.multitask_scores import MultiTaskScores
-from src.models.task import Predicted, predicted_class
+from src.models.predicted import Predicted
+from src.models.task import predicted_class
 
 Cell = str | float
 """A class name, a number, or NaN where it is not known."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pandas as pd
 from jaxtyping import Float
@@ -12,23 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from src.data.cohort import Cohort
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What is said of one target of a slide.
-
-    Attributes:
-        name: of the target.
-        kind: a `class`, or a `number`.
-        value: probability of `class_name`, 0 to 1, or the number.
-        class_name: empty for a number.
-    """
-
-    name: str
-    kind: Literal["class", "number"]
-    value: float
-    class_name: str = ""
+from src.models.predicted import Predicted
 
 
 def predicted_class(

@@ -19,7 +19,8 @@ from torchmetrics.classification import MulticlassAccuracy
 from src.data.cohort import Cohort
 from src.errors import ConfigError
 from src.models.auroc import MacroAuroc
-from src.models.task import Predicted, predicted_class
+from src.models.predicted import Predicted
+from src.models.task import predicted_class
 
 log = logging.getLogger(__name__)
 

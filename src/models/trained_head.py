@@ -24,7 +24,8 @@ from src.models.heads.here_checkpoint import read_here
 from src.models.heads.known import head_of, head_settings
 from src.models.known_tasks import task_of
 from src.models.multitask import ClassColumn, MultiTask
-from src.models.task import Predicted, Task
+from src.models.predicted import Predicted
+from src.models.task import Task
 from src.models.weights import digest_of, read_torch, refuse_misfits
 
 _SETTINGS = "hyper_parameters"

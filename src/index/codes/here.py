@@ -19,7 +19,7 @@ from src.errors import ConfigError, IncompatibleParts
 from src.index.codes.normalise import unit_rows
 from src.interfaces import CodeKind, Codes
 from src.models.heads.head import RetrievalHead
-from src.models.task import Predicted
+from src.models.predicted import Predicted
 from src.models.trained_head import TrainedHead, read_trained_head
 
 _CHUNK = 8192  # patches projected at a time

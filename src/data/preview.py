@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import PIL.Image
 import shapely
+from jaxtyping import Int64
 
 from src.data.files import write_text, written_whole
 from src.data.patching.patches import Patches
@@ -32,16 +33,37 @@ def write_previews(slide: Slide, patches: Patches, folder: Path) -> None:
     Raises:
         UnreadableSlide: the overview cannot be decoded.
     """
-    overview = patches.tissue.overview if patches.tissue else _overview(slide)
+    overview = patches.tissue.overview if patches.tissue else overview_of(slide)
     scale = overview.shape[1] / slide.width_px, overview.shape[0] / slide.height_px
     mask = _mask_picture(overview, patches.tissue, scale) if patches.tissue else overview
-    _write_png(folder / "masks" / f"{slide.slide_id}.png", mask)
-    _write_png(folder / "stitches" / f"{slide.slide_id}.png", _stitch_picture(overview, patches, scale))
+    write_png(folder / "masks" / f"{slide.slide_id}.png", mask)
+    write_png(folder / "stitches" / f"{slide.slide_id}.png", _stitch_picture(overview, patches, scale))
     write_text(folder / "geojson" / f"{slide.slide_id}.geojson", _geojson(patches))
 
 
-def _overview(slide: Slide) -> Image:
+def overview_of(slide: Slide) -> Image:
+    """The whole slide, its longer side at most 1024 px."""
     return slide.overview(max(1.0, max(slide.width_px, slide.height_px) / _LONG_SIDE_PX))
+
+
+def boxes_on_overview(
+    coords: Int64[np.ndarray, "patch 2"], size_level0: tuple[int, int], scale: tuple[float, float]
+) -> list[list[int]]:
+    """Left, top, right, bottom of each patch; what sticks out of the slide on the left or above is cut off."""
+    corners = np.concatenate([coords, coords + size_level0], axis=1)
+    boxes: list[list[int]] = np.rint(corners * np.tile(scale, 2)).astype(int).clip(min=0).tolist()
+    return boxes
+
+
+def paled(image: Image) -> Image:
+    """The image as background, with less of its colour."""
+    return np.rint(255 - (255 - image) * np.float32(_PALE)).astype(np.uint8)
+
+
+def write_png(path: Path, image: Image) -> None:
+    """Write a picture, whole or not at all."""
+    with written_whole(path) as temporary:
+        PIL.Image.fromarray(image).save(temporary, format="PNG")
 
 
 def _mask_picture(overview: Image, tissue: Tissue, scale: tuple[float, float]) -> Image:
@@ -50,7 +72,7 @@ def _mask_picture(overview: Image, tissue: Tissue, scale: tuple[float, float]) -
     is_tissue = np.zeros(overview.shape[:2], np.uint8)
     cv2.fillPoly(is_tissue, outlines, 1)
     cv2.fillPoly(is_tissue, holes, 0)
-    picture = np.where(is_tissue[..., None] > 0, overview, _paled(overview))
+    picture = np.where(is_tissue[..., None] > 0, overview, paled(overview))
     thickness = max(1, round(max(overview.shape) / 500))
     cv2.polylines(picture, outlines, True, _TISSUE, thickness, cv2.LINE_AA)
     cv2.polylines(picture, holes, True, _HOLE, thickness, cv2.LINE_AA)
@@ -61,25 +83,14 @@ def _on_overview(ring: shapely.LinearRing, scale: tuple[float, float]) -> np.nda
     return np.rint(np.asarray(ring.coords) * scale).astype(np.int32)
 
 
-def _paled(image: Image) -> Image:
-    return np.rint(255 - (255 - image) * np.float32(_PALE)).astype(np.uint8)
-
-
 def _stitch_picture(overview: Image, patches: Patches, scale: tuple[float, float]) -> Image:
     picture = np.full_like(overview, _CANVAS)
-    boxes = _boxes_on_overview(patches, scale)
+    boxes = boxes_on_overview(patches.coords, patches.size_level0, scale)
     for left, top, right, bottom in boxes:
         picture[top:bottom, left:right] = overview[top:bottom, left:right]
     for left, top, right, bottom in boxes:
         cv2.rectangle(picture, (left, top), (right, bottom), _GRID, 1)
     return picture
-
-
-def _boxes_on_overview(patches: Patches, scale: tuple[float, float]) -> list[list[int]]:
-    """Left, top, right, bottom of each patch; what sticks out of the slide on the left or above is cut off."""
-    corners = np.concatenate([patches.coords, patches.coords + patches.size_level0], axis=1)
-    boxes: list[list[int]] = np.rint(corners * np.tile(scale, 2)).astype(int).clip(min=0).tolist()
-    return boxes
 
 
 def _geojson(patches: Patches) -> str:
@@ -107,8 +118,3 @@ def _feature(geometry: shapely.Geometry, object_type: str, properties: dict[str,
         "geometry": shapely.geometry.mapping(geometry),
         "properties": {"objectType": object_type, **properties},
     }
-
-
-def _write_png(path: Path, image: Image) -> None:
-    with written_whole(path) as temporary:
-        PIL.Image.fromarray(image).save(temporary, format="PNG")

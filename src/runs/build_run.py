@@ -12,6 +12,7 @@ from src.data.files import write_json
 from src.index.folder import MANIFEST_FILE
 from src.runs.job import Outcome
 from src.runs.loggers import log_artifact, log_config, log_metrics, open_loggers
+from src.runs.mosaic_pictures import MOSAICS_FOLDER, write_mosaic_pictures
 from src.runs.prepare import Database, prepare_cohort, prepare_database, prepare_features
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ def build_index(cfg: DictConfig) -> Outcome:
     timing = {"features_s": round(features.seconds, 3), "build_s": round(database.build_seconds, 3)}
     write_json(Path(cfg.paths.run_dir) / "timing.json", timing)
     _log_index(cfg, database, timing)
+    if cfg.mosaic_previews:
+        write_mosaic_pictures(Path(cfg.paths.run_dir) / MOSAICS_FOLDER, cohort, features.store, database.engine)
     log.info("search it: python search.py index_dir=%s query=IMAGE", database.folder)
     return Outcome(n_failed_slides=features.n_failed)
 

@@ -20,6 +20,7 @@ from src.eval.report.protocol import ProtocolReport, write_protocol_report
 from src.eval.summary import CHANCE, MetricSummary
 from src.index.folder import MANIFEST_FILE
 from src.runs.loggers import log_artifact, log_config, log_images, log_metrics, log_table, open_loggers
+from src.runs.mosaic_pictures import MOSAICS_FOLDER
 from src.runs.prepare import Database
 from src.runs.slide_pictures import SlidePictures
 
@@ -52,6 +53,7 @@ def write_report(
 ) -> None:
     """Write report.html from the files of the run's folder."""
     links = {"rankings": "rankings.parquet", "metrics": "metrics.json", "timing": "timing.json"}
+    mosaics = {"mosaics": MOSAICS_FOLDER} if (run_dir / MOSAICS_FOLDER).exists() else {}
     report = ProtocolReport(
         title=f"{cfg.engine.name} on {cfg.data.get('name') or (cohort.name if cohort else 'a finished run')}",
         facts=_facts(cfg, protocol, judged),
@@ -63,7 +65,7 @@ def write_report(
         dropped=judged.dropped,
         timing=json.loads((run_dir / links["timing"]).read_text()),
         config=OmegaConf.to_yaml(cfg, resolve=True),
-        links={**links, "values per query": "per_query.parquet", "configuration": "config.yaml"},
+        links={**links, "values per query": "per_query.parquet", "configuration": "config.yaml", **mosaics},
         unlabelled=protocol.unlabelled,
         seed=cfg.seed,
     )

@@ -32,6 +32,7 @@ from src.interfaces import Ranking, SlideFeatures
 from src.runs.cli import CONF
 from src.runs.encoder_cost import encoder_cost
 from src.runs.job import Outcome
+from src.runs.mosaic_pictures import MOSAICS_FOLDER, write_mosaic_pictures
 from src.runs.prepare import Database, Features, prepare_cohort, prepare_database, prepare_features
 from src.runs.protocol_report import log_protocol, print_metrics, write_report
 
@@ -61,6 +62,8 @@ def run_protocol(cfg: DictConfig) -> Outcome:
     features = prepare_features(cfg, cohort)
     database = prepare_database(cfg, cohort, features)
     run_dir = Path(cfg.paths.run_dir)
+    if cfg.mosaic_previews:
+        write_mosaic_pictures(run_dir / MOSAICS_FOLDER, cohort, features.store, database.engine)
     with exact_recall(database.engine, features.store, protocol.recall_against_exact, run_dir) as recall:
         latencies_ms = _ask_all(protocol, cohort, features.store, database.engine, run_dir, recall)
         save_measured(run_dir, {recall_key(recall.k): recall.values()} if recall else {})

@@ -206,6 +206,16 @@ def test_a_query_mosaic_is_chosen_for_an_index_that_is_there(script: Script, reg
     assert "index: reused" in (run / "search.log").read_text()
 
 
+def test_each_mosaic_is_drawn_on_request(script: Script, regions: Path, tmp_path: Path) -> None:
+    run, plain = tmp_path / "run", tmp_path / "plain"
+    arguments = _regions(regions, "mosaic=yottixel", "patching=grid", "patching.regions.patch_size_px=32")
+    assert script("search", *arguments, "mosaic_previews=true", f"hydra.run.dir={run}") == 0
+    assert {path.name for path in (run / "mosaics").iterdir()} == {f"r{i}.png" for i in range(8)}
+    assert 'href="mosaics"' in (run / "report.html").read_text()
+    assert script("search", *arguments, f"hydra.run.dir={plain}") == 0
+    assert not (plain / "mosaics").exists()
+
+
 def test_a_mosaic_by_colour_says_what_to_do_with_feature_files_of_other_tools(
     script: Script, regions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,6 +113,16 @@ class Leaderboard:
         """Plain numbers, one row per run: a metric has columns `mAP@5`, `mAP@5_low`, `mAP@5_high`."""
         return pd.DataFrame([_record(self, run, p) for run, p in zip(self.runs, self.p_values, strict=True)])
 
+    def classes(self) -> pd.DataFrame:
+        """One row per run, metric and class."""
+        records = [
+            {"name": run.name, "overrides": " ".join(run.overrides), "metric": key, "class": name, "value": value}
+            for run in self.runs
+            for key in self.metrics
+            for name, value in (run.metrics.get(key, {}).get("per_class") or {}).items()
+        ]
+        return pd.DataFrame(records, columns=["name", "overrides", "metric", "class", "value"])
+
     def best(self, key: str) -> float | None:
         """The highest value of a metric among the runs, or the lowest of a loss."""
         values = [value for run in self.runs if run.is_done and (value := run.value(key)) is not None]

@@ -1,4 +1,7 @@
-"""A leaderboard as leaderboard.csv (plain numbers), leaderboard.md and leaderboard.html (one file, sorted by click)."""
+"""A leaderboard as leaderboard.csv (plain numbers), leaderboard.md and leaderboard.html (one file, sorted by click).
+
+The values of every class stand in leaderboard_classes.csv, one row per run, metric and class.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ class Cell:
 def write_leaderboard(
     board: Leaderboard, folder: Path, title: str = "Leaderboard", figures: Mapping[str, Figure] | None = None
 ) -> None:
-    """Write the three files into `folder`, each whole or not at all.
+    """Write the files into `folder`, each whole or not at all.
 
     Args:
         board: what is shown.
@@ -51,6 +54,7 @@ def write_leaderboard(
     done = [(run, _cells(board, run, p)) for run, p in zip(board.runs, board.p_values, strict=True) if run.is_done]
     others = [run for run in board.runs if not run.is_done]
     write_text(folder / "leaderboard.csv", board.table().to_csv(index=False))
+    write_text(folder / "leaderboard_classes.csv", board.classes().to_csv(index=False))
     write_text(folder / "leaderboard.md", _markdown(board, headings, done, others))
     views = [FigureView.of(name, name.replace("_", " "), figure) for name, figure in (figures or {}).items()]
     page = {"title": title, "headings": headings, "done": done, "others": others, "board": board, "figures": views}

@@ -102,6 +102,18 @@ def test_csv_comes_back_as_the_table(tmp_path: Path) -> None:
     assert read["mAP@5"].tolist() == table["mAP@5"].tolist()
 
 
+def test_values_of_every_class_are_a_table_of_their_own(tmp_path: Path) -> None:
+    ap = {"value": 0.5, "per_class": {"lung": 0.25, "liver": 0.75}}
+    run = Run("here", ["index=flat"], metrics={"mAP@5": ap, "test/auroc": {"value": 0.9}})
+    write_leaderboard(Leaderboard.of([SKIPPED, run]), tmp_path)
+    lines = (tmp_path / "leaderboard_classes.csv").read_text().splitlines()
+    assert lines == [
+        "name,overrides,metric,class,value",
+        "here,index=flat,mAP@5,lung,0.25",
+        "here,index=flat,mAP@5,liver,0.75",
+    ]
+
+
 def test_page_is_one_file_that_escapes_what_it_is_given(tmp_path: Path) -> None:
     evil = Run("<script>alert(1)</script>", metrics=metrics(0.1))
     write_leaderboard(Leaderboard.of([GOOD, evil, SKIPPED]), tmp_path, title="Engines & indexes")

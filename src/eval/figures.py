@@ -122,10 +122,7 @@ def precision_at_rank(precision: Mapping[str, Float[np.ndarray, " rank"]], chanc
         ranks = np.arange(1, len(values) + 1)
         axes.plot(ranks, values, color=colour, linewidth=1.8, marker="o", markersize=3.4, label=_short(name))
     if chance is not None:
-        axes.axhline(chance, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
-        axes.annotate(
-            f"chance {chance:.2f}", (1, chance), (0, 4), ("axes fraction", "data"), "offset points", ha="right"
-        )
+        _draw_level(axes, f"chance {chance:.2f}", chance)
     if len(precision) > 1:
         axes.legend()
     axes.set_xlabel("k")
@@ -181,10 +178,7 @@ def speed_against_accuracy(metric: str, points: Mapping[str, tuple[float, float]
         points: engine to (latency_ms > 0, value).
     """
     axes = _axes(6.4, 4.0)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_locator(NullLocator())
+    _use_log_scale(axes)
     axes.margins(0.14)
     latencies, values = zip(*points.values(), strict=True) if points else ((), ())
     axes.scatter(latencies, values, s=46, color=ACCENT, zorder=3)
@@ -193,6 +187,36 @@ def speed_against_accuracy(metric: str, points: Mapping[str, tuple[float, float]
     axes.grid()
     figure = _figure(axes)
     _label_without_overlap(figure, axes, {_short(name): point for name, point in points.items()})
+    return figure
+
+
+@mpl.rc_context(_STYLE)
+def accuracy_against_cost(
+    metric: str, values: Mapping[str, Float[np.ndarray, " value"]], gflops: Mapping[str, float | None]
+) -> Figure:
+    """Every encoder as its median over classes, quartiles and range, against operations per patch (log scale).
+
+    Args:
+        metric: name of the metric.
+        values: encoder to its values (classes), at least one.
+        gflops: encoder to 10^9 operations, above 0; None for an encoder without a count, drawn dashed at its median.
+    """
+    axes = _axes(6.4, 4.0)
+    _use_log_scale(axes)
+    axes.margins(0.14)
+    points = {}
+    for name, cost in gflops.items():
+        text = f"{_short(name)} {np.median(values[name]):.2f}"
+        if cost is None:
+            _draw_level(axes, text, float(np.median(values[name])))
+        else:
+            points[text] = (cost, float(np.median(values[name])))
+            _draw_spread(axes, cost, values[name])
+    axes.set_xlabel("GFLOP per patch")
+    axes.set_ylabel(metric)
+    axes.grid()
+    figure = _figure(axes)
+    _label_without_overlap(figure, axes, points)
     return figure
 
 
@@ -274,6 +298,26 @@ def _draw_dots(axes: Axes, title: str, values: Sequence[float], rows: Sequence[i
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(axis="x")
+
+
+def _draw_spread(axes: Axes, x: float, values: Float[np.ndarray, " value"]) -> None:
+    """A line over the range, a bar over the quartiles, a dot at the median."""
+    low, quarter, median, three_quarters, high = np.quantile(values, (0, 0.25, 0.5, 0.75, 1))
+    axes.vlines(x, low, high, color=ACCENT, linewidth=1.2)
+    axes.vlines(x, quarter, three_quarters, color=to_rgba(ACCENT, 0.3), linewidth=9)
+    axes.scatter(x, median, s=46, color=ACCENT, zorder=3)
+
+
+def _draw_level(axes: Axes, text: str, y: float) -> None:
+    axes.axhline(y, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
+    axes.annotate(text, (1, y), (0, 4), ("axes fraction", "data"), "offset points", ha="right")
+
+
+def _use_log_scale(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _short(name: str, longest: int = 28) -> str:

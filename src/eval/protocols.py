@@ -33,11 +33,13 @@ class Split:
         column: of the cohort table.
         query: its values that make a slide a query.
         database: its values that make a slide part of the database.
+        is_optional: a cohort without the column is both asked and searched as a whole; else it is refused.
     """
 
     column: str
     query: Sequence[str]
     database: Sequence[str]
+    is_optional: bool = False
 
     def part(self, cohort: pd.DataFrame, values: Sequence[str]) -> pd.Series:
         """Which rows of the table belong to the part.
@@ -45,6 +47,8 @@ class Split:
         Raises:
             CohortError: the column is not there, or no slide belongs to the part.
         """
+        if self.is_optional and self.column not in cohort:
+            return pd.Series(True, cohort.index)
         if self.column not in cohort:
             raise CohortError(f"cohort: column '{self.column}' is missing, which eval.split names; add it to the table")
         is_member = cohort[self.column].isin(list(values))

@@ -28,6 +28,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "speed": lambda: figures.speed_against_accuracy("mAP@5", {HOSTILE: (3.0, 0.5), "B": (300.0, 0.6)}),
     "speed of none": lambda: figures.speed_against_accuracy("mAP@5", {}),
+    "cost": lambda: figures.accuracy_against_cost(
+        "mAP@5",
+        {HOSTILE: np.array([0.1, 0.9]), "B": np.array([0.5]), "C": np.array([0.4])},
+        {HOSTILE: 3.0, "B": 300.0, "C": None},
+    ),
     "map": lambda: figures.embedding_map(np.random.default_rng(0).normal(size=(6, 4)), [HOSTILE] * 3 + ["B"] * 3),
 }
 

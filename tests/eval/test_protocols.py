@@ -117,6 +117,20 @@ def test_a_split_without_its_values_says_what_the_column_has() -> None:
         protocol(split=SPLIT).queries(COHORT.drop(columns="split"))
 
 
+def test_a_patch_benchmark_asks_the_list_of_queries_and_searches_all() -> None:
+    made = from_yaml(CONF / "patch_benchmark.yaml")
+    listed = COHORT.assign(split=["query", "database", "database", "query", "database"])
+    assert made.queries(listed) == listed.loc[listed["split"] == "query", "slide_id"].tolist()
+    assert made.items(listed)["is_database"].all()
+
+
+def test_a_patch_benchmark_asks_everything_of_a_cohort_without_a_list() -> None:
+    made, cohort = from_yaml(CONF / "patch_benchmark.yaml"), COHORT.drop(columns="split")
+    assert made.queries(cohort) == COHORT["slide_id"].tolist()
+    assert made.items(cohort)["is_database"].all()
+    assert (~made.is_excluded("a1", PATIENT_OF["a1"], ROWS, cohort)).nonzero()[0].tolist() == [2, 3, 4, 5]
+
+
 def test_a_label_that_is_not_there_lists_the_columns() -> None:
     with pytest.raises(CohortError, match="no column 'grade' to judge by; it has slide_id, patient_id, site"):
         protocol(label="grade").labels(COHORT)

@@ -12,6 +12,7 @@ import pytest
 import timm
 import torch
 from torch import Tensor, nn
+from torchvision import models
 
 from src.errors import WeightsUnavailable
 from src.models.encoders.conch import _Pooler, _PoolerWithoutBias
@@ -19,6 +20,7 @@ from src.models.encoders.densenet import DenseNet121
 from src.models.encoders.open_clip_network import OpenClipNetwork
 from src.models.encoders.path_foundation import PathFoundation
 from src.models.encoders.timm_network import TimmNetwork
+from src.models.encoders.torchvision_network import TorchvisionNetwork
 from src.models.encoders.transformers_network import TransformersClip, TransformersViT
 
 TINY: dict[str, Any] = {"img_size": 28, "patch_size": 14, "embed_dim": 16, "depth": 2, "num_heads": 2}
@@ -124,6 +126,14 @@ def test_densenet_before_the_last_relu_can_be_negative(tmp_path: Path) -> None:
     after = features(DenseNet121(final_relu=True), path, images(32, n=1))
     assert before.shape == after.shape == (1, 1024)
     assert before.min() < 0 <= after.min()
+
+
+def test_torchvision_features_are_the_mean_of_the_last_maps(tmp_path: Path) -> None:
+    reference = models.squeezenet1_0(weights=None).eval()
+    path = saved(tmp_path, reference.state_dict())
+    with torch.inference_mode():
+        expected = reference.features(images(64)).mean((2, 3))
+    torch.testing.assert_close(features(TorchvisionNetwork("squeezenet1_0"), path, images(64)), expected)
 
 
 def test_open_clip_puts_patches_and_text_into_one_space(tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ from PIL import Image
 
 CONF = Path(__file__).parents[2] / "conf" / "encoder"
 LABELS = ("site", "structure", "cytoplasm")
-MOBILENET = "weights/timm_mobilenetv2_100_in1k_from_uint8_fp16.pth"
+WEIGHTS = {
+    "mobilenetv2": "weights/timm_mobilenetv2_100_in1k_from_uint8_fp16.pth",
+    "squeezenet": "weights/torchvision_squeezenet1_0_in1k_from_deepcompression_rgb_fp16.pth",
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +56,25 @@ def recorded(real_dir: Path, feature: str) -> dict[str, tuple[float, int]]:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(("resize_px", "baseline"), [([448, 336], "mv2_448x336"), (224, "mv2_224")])
-def test_mobilenetv2_finds_what_the_recorded_one_found(
-    real_dir: Path, manifest: pd.DataFrame, regions: list[np.ndarray], resize_px: int | list[int], baseline: str
+@pytest.mark.parametrize(
+    ("name", "resize_px", "baseline"),
+    [
+        ("mobilenetv2", [448, 336], "mv2_448x336"),
+        ("mobilenetv2", 224, "mv2_224"),
+        ("squeezenet", [448, 336], "sq_448x336"),
+        ("squeezenet", 224, "sq_224"),
+    ],
+)
+def test_an_encoder_finds_what_the_recorded_one_found(
+    real_dir: Path,
+    manifest: pd.DataFrame,
+    regions: list[np.ndarray],
+    name: str,
+    resize_px: int | list[int],
+    baseline: str,
 ) -> None:
-    config = OmegaConf.load(CONF / "mobilenetv2.yaml")
-    config.checkpoint, config.transform.resize_px = str(real_dir / MOBILENET), resize_px
+    config = OmegaConf.load(CONF / f"{name}.yaml")
+    config.checkpoint, config.transform.resize_px = str(real_dir / WEIGHTS[name]), resize_px
     features = instantiate(config, _convert_="all").encode(regions)
     for label in LABELS:
         n_right, n_queries = top1(features, manifest, label)

@@ -131,7 +131,7 @@ def _hit(rank: int, slide_id: str, side_px: int) -> HitView:
 class Page(HTMLParser):
     """What a browser makes of a page: its text, its elements, and whether they are nested rightly."""
 
-    _VOID: ClassVar = {"br", "img", "meta"}
+    _VOID: ClassVar = {"br", "img", "input", "meta"}
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -118,12 +118,12 @@ def _run_in_sweep(cfg: DictConfig, work: Callable[[DictConfig], Outcome], run_di
 def _key(cfg: DictConfig) -> str:
     """Names everything that shapes a run's numbers: configuration, cohort, weights and version."""
     shaped_by = {k: v for k, v in plain(cfg).items() if k not in ("paths", "logger", "figures", "hydra")}
-    checkpoint = OmegaConf.select(cfg, "encoder.checkpoint")
+    checkpoints = [OmegaConf.select(cfg, f"{part}.checkpoint") for part in ("encoder", "head")]
     return digest(
         {
             "config": shaped_by,
             "cohort": instantiate(cfg.data, _convert_="all").digest(),
-            "checkpoint": slide_digest(Path(checkpoint)) if checkpoint and Path(checkpoint).exists() else None,
+            "checkpoints": [slide_digest(Path(path)) if path and Path(path).exists() else None for path in checkpoints],
             "version": importlib.metadata.version("histoseek"),
         }
     )

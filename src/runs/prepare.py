@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 _SHAPES_INDEX = ("mosaic", "code", "index", "seed")
 _SHAPES_NO_ROW = ("checkpoint", "query")  # of a code: a path, as what lies there counts, and how queries are coded
 _SCALE_TOLERANCE = 0.1
-_PATHS = ("data.root", "data.table", "encoder.checkpoint", "head.checkpoint", "features_dir")
+_PATHS = ("data.root", "data.table", "encoder.checkpoint", "head.checkpoint", "code.checkpoint", "features_dir")
 
 
 @dataclass(frozen=True)

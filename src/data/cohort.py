@@ -1,7 +1,8 @@
 """A cohort is a table: one row per slide, with its file, its patient, its microns per pixel and its labels.
 
-A cohort checks itself when it is made. A slide whose file is missing is no fault of the cohort: it gets a status of its
-own later; a cohort none of whose files exists is refused, as its root folder is then wrong.
+A cohort checks itself when it is made. A slide whose file is missing or whose mpp is implausible is no fault of the
+cohort: it gets a status of its own later; a cohort none of whose files exists is refused, as its root folder is then
+wrong.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from src.data.files import digest
+from src.data.mpp import MAX_MPP, MIN_MPP
 from src.errors import CohortError
 from src.interfaces import CohortKind
 
@@ -25,7 +27,6 @@ SPLIT_COLUMN = "split"
 
 _SLIDE_ID = re.compile(r"\w[\w. -]*")  # a slide_id becomes a file name
 _LONGEST_SLIDE_ID_BYTES = 200  # file systems take 255; the rest is for suffixes
-_SMALLEST_MPP, _LARGEST_MPP = 0.01, 1000.0
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Cohort:
         note: licence and citation, one line.
 
     Raises:
-        CohortError: a column is missing, an id is empty, unsafe or given twice, an mpp is no plausible number, or no
-            image exists.
+        CohortError: a column is missing, an id is empty, unsafe or given twice, an mpp is no number, or no image
+            exists.
     """
 
     name: str
@@ -160,12 +161,8 @@ class Cohort:
         for position, value in enumerate(self.table["mpp"]):
             if not _is_number(value):
                 raise CohortError(f"{self._row(position)}: mpp is {value!r}; expected microns per pixel, or nothing")
-            if not math.isnan(value) and not _SMALLEST_MPP <= value <= _LARGEST_MPP:
-                raise CohortError(f"{self._row(position)}: mpp is {value}; expected {_SMALLEST_MPP} to {_LARGEST_MPP}")
-        if self.default_mpp is not None and not _SMALLEST_MPP <= self.default_mpp <= _LARGEST_MPP:
-            raise CohortError(
-                f"{self.name}: default_mpp is {self.default_mpp}; expected {_SMALLEST_MPP} to {_LARGEST_MPP}"
-            )
+        if self.default_mpp is not None and not MIN_MPP <= self.default_mpp <= MAX_MPP:
+            raise CohortError(f"{self.name}: default_mpp is {self.default_mpp}; expected {MIN_MPP:g} to {MAX_MPP:g}")
 
     def _row(self, position: int, with_name: bool = True) -> str:
         """`cohort, line 7` where the table kept its lines, else `cohort, row 6`, counted from 1."""

@@ -116,8 +116,8 @@ def test_ids_and_paths_that_are_no_text_are_refused(tmp_path: Path, column: str,
         Cohort("study", "slides", table, tmp_path)
 
 
-@pytest.mark.parametrize("mpp", [0.0, -0.5, 1e6, math.inf, "half", None, True])
-def test_an_implausible_mpp_is_refused(tmp_path: Path, mpp: object) -> None:
+@pytest.mark.parametrize("mpp", ["half", None, True])
+def test_an_mpp_that_is_no_number_is_refused(tmp_path: Path, mpp: object) -> None:
     with pytest.raises(CohortError, match="row 2: mpp is "):
         Cohort("study", "slides", _with_object_mpp(_table(tmp_path), mpp), tmp_path)
 
@@ -126,7 +126,7 @@ def _with_object_mpp(table: pd.DataFrame, mpp: object) -> pd.DataFrame:
     return table.assign(mpp=pd.Series([0.5, mpp, 0.5], dtype=object))
 
 
-@pytest.mark.parametrize("default_mpp", [0.0, math.nan, 1e6])
+@pytest.mark.parametrize("default_mpp", [0.0, 0.049, math.nan, 20.1])
 def test_an_implausible_default_mpp_is_refused(tmp_path: Path, default_mpp: float) -> None:
     with pytest.raises(CohortError, match="default_mpp is "):
         _cohort(tmp_path, default_mpp=default_mpp)

@@ -166,6 +166,14 @@ def test_broken_slides_have_a_reason_each_and_the_others_go_on(tmp_path: Path) -
     assert "mpp" in str(table.loc["s1", "reason"])
 
 
+def test_an_implausible_mpp_is_the_fault_of_its_slide_alone(tmp_path: Path) -> None:
+    extraction = make_extraction(tmp_path)
+    table = extraction.cohort.table.assign(mpp=[900.0, np.nan, 0.0, 0.5])
+    statuses = replace(extraction, cohort=replace(extraction.cohort, table=table)).run()
+    assert [status.status for status in statuses] == ["mpp_missing", "ok", "mpp_missing", "ok"]
+    assert "s0: the cohort table states 900 um per pixel, expected 0.05 to 20" in statuses[0].reason
+
+
 def test_features_that_are_not_finite_fail_their_slide(tmp_path: Path) -> None:
     statuses = make_extraction(tmp_path, NotFinite()).run()
     assert all(status.status == "failed" and "not finite" in status.reason for status in statuses)

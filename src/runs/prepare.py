@@ -170,7 +170,11 @@ def _extraction(cfg: DictConfig, cohort: Cohort, encoder: Encoder, patching: Pat
 
 
 def _warn_of_other_scale(encoder: Encoder, patcher: Patcher) -> None:
-    if isinstance(patcher, GridPatcher) and abs(np.log(patcher.mpp / encoder.mpp)) > _SCALE_TOLERANCE:
+    if (
+        isinstance(patcher, GridPatcher)
+        and not patcher.official_level0
+        and abs(np.log(patcher.mpp / encoder.mpp)) > _SCALE_TOLERANCE
+    ):
         log.warning(
             "encoder %s was trained at %g um per pixel, the patches have %g; set the mpp of patching",
             encoder.name,

@@ -90,6 +90,17 @@ def test_patches_have_one_field_at_every_magnification(tmp_path: Path, mpp: floa
     assert slide.read(x, y, patches.size_px, patches.mpp).shape == (64, 64, 3)
 
 
+@pytest.mark.parametrize("mpp", [0.25, 0.493, 2.0])
+def test_official_patches_are_pixels_of_level_0_at_every_magnification(tmp_path: Path, mpp: float) -> None:
+    slide = _slide(tmp_path, [(512, 512, 400, 400)], mpp=mpp)
+    patches = replace(GRID, official_level0=True).patches(slide)
+    assert (patches.size_px, patches.size_level0, patches.mpp) == ((64, 64), (64, 64), mpp)
+    assert (patches.coords % 64 == 0).all()
+    x, y = (int(v) for v in patches.coords[len(patches) // 2])
+    level0 = glass(1024, 1024, [(512, 512, 400, 400)])
+    assert np.array_equal(slide.read(x, y, patches.size_px, patches.mpp), level0[y : y + 64, x : x + 64])
+
+
 def test_patches_may_stick_out_unless_padding_is_off(tmp_path: Path) -> None:
     slide = _slide(tmp_path, [(500, 500, 700, 700)], size=(1000, 1000))
     padded, inside = GRID.patches(slide), replace(GRID, use_padding=False).patches(slide)
@@ -179,16 +190,17 @@ def test_the_four_point_rule_agrees_with_opencv(seed: int, size: int) -> None:
 
 
 @pytest.mark.golden
-def test_the_query_grid_is_that_of_here(tmp_path: Path, golden_dir: Path) -> None:
+@pytest.mark.parametrize(("grid", "mpp"), [(CentredGrid(), 0.5), (CentredGrid(official_level0=True), 0.23)])
+def test_the_query_grid_is_that_of_here(tmp_path: Path, golden_dir: Path, grid: CentredGrid, mpp: float) -> None:
     for case in json.loads((golden_dir / "here_query_grid.json").read_text())["cases"]:
         width, height = case["size"]
         x, y = np.meshgrid(np.arange(width), np.arange(height))
         red = ((7 * y + 3 * x) % 251).astype(np.uint8)
         PIL.Image.fromarray(np.stack([red, red[::-1], red[:, ::-1]], axis=-1)).save(tmp_path / "q.png")
-        slide = open_slide(tmp_path / "q.png", "q", mpp=0.5, background=(0, 0, 0))
-        patches = CentredGrid().patches(slide)
+        slide = open_slide(tmp_path / "q.png", "q", mpp=mpp, background=(0, 0, 0))
+        patches = grid.patches(slide)
         padding = (np.array(case["padded_size"]) - case["size"]) // 2
-        sums = [int(slide.read(int(x), int(y), 256, 0.5).sum(dtype=np.int64)) for x, y in patches.coords]
+        sums = [int(slide.read(int(x), int(y), 256, patches.mpp).sum(dtype=np.int64)) for x, y in patches.coords]
         assert (patches.coords + padding + 128).tolist() == case["centres_xy"]
         assert sums == case["patch_sums"]
 
@@ -235,6 +247,8 @@ def test_a_query_is_cut_as_its_database_is() -> None:
     patching = Patching(slides=replace(GRID, patch_size_px=224, mpp=0.6), regions=WholeImage())
     assert patching.of("slides") is patching.for_query("slides", is_pyramid=True) is patching.slides
     assert patching.for_query("slides", is_pyramid=False) == CentredGrid(224, 0.6)
+    official = replace(patching, slides=replace(GRID, official_level0=True))
+    assert official.for_query("slides", is_pyramid=False) == CentredGrid(64, 0.5, official_level0=True)
     for is_pyramid in (True, False):
         assert patching.of("regions") is patching.for_query("regions", is_pyramid) is patching.regions
 
@@ -242,6 +256,7 @@ def test_a_query_is_cut_as_its_database_is() -> None:
 CHANGES: list[tuple[Patcher, Patcher]] = [
     (GRID, replace(GRID, mpp=1.0)),
     (GRID, replace(GRID, segmenter=TissueSegmenter(threshold=20))),
+    (GRID, replace(GRID, official_level0=True)),
     (CentredGrid(), CentredGrid(mpp=1.0)),
     (CentredGrid(), WholeImage()),
     (WholeImage(), WholeImage(100)),

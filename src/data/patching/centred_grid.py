@@ -1,7 +1,7 @@
 """A centred grid over a plain region: the query patches of HERE.
 
 Source: HERE (bioRxiv 10.1101/2025.10.25.684566; data2intelligence/HERE_website, `get_image_patches`), which reads its
-queries at the resolution they come in; here they are brought to one resolution.
+queries at the resolution they come in; here they are brought to one resolution, unless `official_level0` is set.
 """
 
 from __future__ import annotations
@@ -25,17 +25,20 @@ class CentredGrid:
     Attributes:
         patch_size_px: side of a patch, pixels at `mpp`.
         mpp: microns per pixel of a patch; 0.5 is 20x.
+        official_level0: patches are `patch_size_px` pixels of the image as it comes, and `mpp` plays no part.
     """
 
     patch_size_px: int = 256
     mpp: float = 0.5
+    official_level0: bool = False
 
     def patches(self, slide: Slide) -> Patches:
         """The patches of an image; at least one."""
-        step = self.patch_size_px * self.mpp / slide.mpp
+        mpp = slide.mpp if self.official_level0 else self.mpp
+        step = self.patch_size_px * mpp / slide.mpp
         x, y = _centred(slide.width_px, step), _centred(slide.height_px, step)
         coords = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
-        return Patches(coords, (round(step),) * 2, (self.patch_size_px,) * 2, self.mpp)
+        return Patches(coords, (round(step),) * 2, (self.patch_size_px,) * 2, mpp)
 
     def fingerprint(self) -> dict[str, Any]:
         """All parameters."""

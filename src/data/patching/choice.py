@@ -32,5 +32,5 @@ class Patching:
         of it counts as tissue.
         """
         if kind == "slides" and not is_pyramid:
-            return CentredGrid(self.slides.patch_size_px, self.slides.mpp)
+            return CentredGrid(self.slides.patch_size_px, self.slides.mpp, self.slides.official_level0)
         return self.of(kind)

@@ -49,7 +49,7 @@ class Patcher(Protocol):
 
 @runtime_checkable
 class GridPatcher(Patcher, Protocol):
-    """A patcher whose patches are squares at one resolution."""
+    """A patcher whose patches are squares, at one resolution unless `official_level0` takes each slide's own."""
 
     @property
     def patch_size_px(self) -> int:
@@ -59,4 +59,9 @@ class GridPatcher(Patcher, Protocol):
     @property
     def mpp(self) -> float:
         """Microns per pixel of a patch."""
+        ...
+
+    @property
+    def official_level0(self) -> bool:
+        """Patches are pixels of level 0, whatever they measure."""
         ...

@@ -1,7 +1,8 @@
 """Non-overlapping patches of the tissue, at one resolution for all slides.
 
 Source: CLAM (mahmoodlab/CLAM, commit 53e2409), `WholeSlideImage.process_contour`, with the contour rule `four_pt` and
-`use_padding`. CLAM steps in pixels of a pyramid level; here the step is in microns.
+`use_padding`. CLAM steps in pixels of a pyramid level; here the step is in microns, unless `official_level0` takes
+pixels of level 0 whatever the magnification, as HERE's call of CLAM does (`--patch_size 256`, patch_level 0).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class TissueGrid:
             each piece of tissue has a grid of its own from the corner of its bounding box, and gives no patch when it
             would give only one.
         use_padding: patches may stick out of the slide on the right and below.
+        official_level0: patches are `patch_size_px` pixels of level 0 and `mpp` plays no part. With the segmenter of
+            `tissue=clam` and `grid_origin=contour` these are the patches of HERE's code.
     """
 
     segmenter: TissueSegmenter
@@ -43,6 +46,7 @@ class TissueGrid:
     max_upsampling: float = 2.0
     grid_origin: Literal["slide", "contour"] = "slide"
     use_padding: bool = True
+    official_level0: bool = False
 
     def patches(self, slide: Slide) -> Patches:
         """The patches of a slide; none when it has no tissue.
@@ -51,27 +55,28 @@ class TissueGrid:
             SlideError: the slide is too coarse for `mpp`.
             UnreadableSlide: it is smaller than one patch, or its overview cannot be decoded.
         """
-        step = self._step(slide)
+        mpp = slide.mpp if self.official_level0 else self.mpp
+        step = self._step(slide, mpp)
         tissue = self.segmenter.segment(slide)
         size = round(step)
         choose = _one_grid if self.grid_origin == "slide" else _grid_per_contour
         coords = choose(tissue.contours, (slide.width_px, slide.height_px), step)
         if not self.use_padding:
             coords = coords[(coords + size <= (slide.width_px, slide.height_px)).all(axis=1)]
-        return Patches(coords, (size, size), (self.patch_size_px,) * 2, self.mpp, tissue)
+        return Patches(coords, (size, size), (self.patch_size_px,) * 2, mpp, tissue)
 
     def fingerprint(self) -> dict[str, Any]:
         """All parameters, the segmenter's included."""
         return {"patcher": type(self).__name__, **asdict(self)}
 
-    def _step(self, slide: Slide) -> float:
+    def _step(self, slide: Slide, mpp: float) -> float:
         """Exact side of a patch, level-0 pixels."""
-        if slide.mpp > self.mpp * self.max_upsampling:
+        if slide.mpp > mpp * self.max_upsampling:
             raise SlideError(
                 f"{slide.slide_id}: {slide.mpp:g} um per pixel is over {self.max_upsampling:g} times coarser than the "
-                f"patches' {self.mpp:g}; raise mpp or max_upsampling of the patching"
+                f"patches' {mpp:g}; raise mpp or max_upsampling of the patching"
             )
-        step = self.patch_size_px * self.mpp / slide.mpp
+        step = self.patch_size_px * mpp / slide.mpp
         if min(slide.width_px, slide.height_px) < round(step):
             raise UnreadableSlide(
                 f"{slide.slide_id}: {slide.width_px} x {slide.height_px} px is smaller than one patch of "

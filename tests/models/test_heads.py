@@ -8,22 +8,25 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from src.models.bag_classifier import BagClassifier
 from src.models.heads.abmil import Abmil
-from src.models.heads.head import FittedHead, Head, RetrievalHead
+from src.models.heads.head import FittedHead, Head, Lesson, RetrievalHead
 from src.models.heads.known import head_of, head_settings
 from src.models.heads.max_pool import MaxPool
 from src.models.heads.mean_pool import MeanPool
+from src.models.tasks import ClassTask
 
 _HEADS = sorted((Path(__file__).resolve().parents[2] / "conf" / "head").glob("*.yaml"))
 _NOT_SEARCHED_WITH = {"prototypes", "transmil"}
 _SEES_THE_ORDER = {"transmil"}
+_TASK = ClassTask("tissue", ("a", "b", "c"))
 
 
-def _head(path: Path, dim_in: int = 5, **settings: float) -> Any:
+def _head(path: Path, dim_in: int = 5) -> Any:
     node = OmegaConf.load(path)
     of_task = {"n_outputs": 3} if "n_outputs" in node else {}
     torch.manual_seed(0)
-    head = instantiate(node, _convert_="all")(dim_in, **of_task, **settings).eval()
+    head = instantiate(node, _convert_="all")(dim_in, **of_task).eval()
     if isinstance(head, FittedHead):
         head.fit(torch.randn(50, dim_in), seed=0)
     return head
@@ -57,6 +60,16 @@ def test_one_patch_has_all_the_attention(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _HEADS, ids=lambda path: path.stem)
+def test_loss_of_a_bag_teaches_every_weight(path: Path) -> None:
+    model = BagClassifier(_head(path), _TASK)  # in eval mode, as dropout could silence a weight
+    outputs, pooled = model(torch.randn(20, 5), Lesson(_TASK, torch.tensor(1)))
+    loss = _TASK.loss(outputs, torch.tensor(1)) + (pooled.auxiliary_loss or 0)
+    loss.backward()
+    untaught = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert untaught == []
+
+
+@pytest.mark.parametrize("path", _HEADS, ids=lambda path: path.stem)
 def test_database_and_query_vectors_have_unit_length_and_those_of_one_patch_are_the_same(path: Path) -> None:
     head, features = _head(path), torch.randn(7, 5)
     assert isinstance(head, RetrievalHead) == (path.stem not in _NOT_SEARCHED_WITH)
@@ -66,6 +79,12 @@ def test_database_and_query_vectors_have_unit_length_and_those_of_one_patch_are_
         torch.testing.assert_close(head.query_vector(features).norm(), torch.tensor(1.0))
         assert (vectors < 0).any()
         torch.testing.assert_close(head.query_vector(features[:1]), vectors[0])
+
+
+@pytest.mark.parametrize("path", _HEADS, ids=lambda path: path.stem)
+def test_two_heads_share_nothing(path: Path) -> None:
+    one, other = _head(path), _head(path)
+    assert {id(module) for module in one.modules()}.isdisjoint(id(module) for module in other.modules())
 
 
 def test_abmil_is_equation_7_and_8_of_the_paper() -> None:

@@ -19,6 +19,7 @@ from torchmil.models.clam import CLAM_SB
 
 from src.errors import IncompatibleParts
 from src.models.heads.head import BagOutput, Lesson, projected_patches, projected_query, projection
+from src.models.heads.torchmil_parts import own_parts
 from src.models.task import Task
 from src.models.tasks import ClassTask
 
@@ -64,7 +65,9 @@ class Clam(nn.Module):
         self.is_multibranch = is_multibranch
         self.clustering_weight = clustering_weight
         self.project = projection(dim_in, dim_hidden, dropout)
-        self.clam = CLAM_SB(in_shape=(dim_hidden,), att_dim=dim_attention, k_sample=n_clustered, gated=True)
+        self.clam = CLAM_SB(
+            in_shape=(dim_hidden,), att_dim=dim_attention, k_sample=n_clustered, gated=True, **own_parts()
+        )
         self.clam.classifier = nn.Identity()  # the outputs are the classifier's that follows the head
         if is_multibranch:
             self.clam.pool.fc2 = nn.Linear(dim_attention, n_outputs, bias=False)

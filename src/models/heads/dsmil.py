@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchmil.models.dsmil import DSMIL
 
 from src.models.heads.head import BagOutput, Lesson, projected_patches, projected_query, projection
+from src.models.heads.torchmil_parts import own_parts
 from src.models.task import Task
 
 
@@ -53,7 +54,7 @@ class Dsmil(nn.Module):
         self.dim_out = n_outputs * dim_hidden
         self.critical_weight = critical_weight
         self.project = projection(dim_in, dim_hidden, dropout)
-        self.streams = DSMIL(in_shape=(dim_hidden,), att_dim=dim_attention, nonlinear_q=True)
+        self.streams = DSMIL(in_shape=(dim_hidden,), att_dim=dim_attention, nonlinear_q=True, **own_parts())
         self.streams.inst_classifier = nn.Linear(dim_hidden, n_outputs)
         self.streams.bag_classifier = nn.Identity()  # the outputs are the classifier's that follows the head
 

@@ -18,6 +18,7 @@ from torchmil.nn.attention.nystrom_attention import NystromAttention, moore_penr
 
 from src.errors import ConfigError
 from src.models.heads.head import BagOutput, projection
+from src.models.heads.torchmil_parts import own_parts
 
 
 class TransMil(nn.Module):
@@ -57,9 +58,15 @@ class TransMil(nn.Module):
         self.dim_out = dim_hidden
         self.project = projection(dim_in, dim_hidden, dropout)
         self.transformer = TransMIL(
-            in_shape=(dim_hidden,), att_dim=dim_hidden, n_heads=n_attention_heads, n_landmarks=n_landmarks
+            in_shape=(dim_hidden,),
+            att_dim=dim_hidden,
+            n_heads=n_attention_heads,
+            n_landmarks=n_landmarks,
+            **own_parts(),
         )
         self.transformer.classifier = nn.Identity()  # the outputs are the classifier's that follows the head
+        for layer in self.transformer.layers:
+            layer.norm2 = nn.Identity()  # of an MLP that TransMIL has not; weights without gradient stop DDP
 
     def forward(self, bag: Float[Tensor, "patch feature"]) -> BagOutput:
         """The class token, and its attention to the patches in the last layer; negative ones count as 0."""

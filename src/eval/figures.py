@@ -56,6 +56,8 @@ _STYLE: dict[Any, Any] = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
+styled = mpl.rc_context(_STYLE)
+"""Decorates a function that draws a figure."""
 
 
 @mpl.rc_context(_STYLE)
@@ -134,9 +136,9 @@ def precision_at_rank(precision: Mapping[str, Float[np.ndarray, " rank"]], chanc
 
 
 @mpl.rc_context(_STYLE)
-def boxes_per_engine(metric: str, values: Mapping[str, Float[np.ndarray, " value"]]) -> Figure:
+def boxes_per_engine(metric: str, values: Mapping[str, Float[np.ndarray, " value"]], row_in: float = 0.48) -> Figure:
     """One box per engine over its values (queries, or classes), with every value as a dot and the mean as a diamond."""
-    axes = _axes(6.4, 1.0 + 0.48 * len(values))
+    axes = _axes(6.4, 1.0 + row_in * len(values))
     _draw_boxes(axes, metric, values)
     axes.invert_yaxis()
     return _figure(axes)

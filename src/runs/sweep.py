@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from src.eval.figures import save
+from src.eval.groups import tested, write_groups
 from src.eval.leaderboard import Leaderboard, read_run
 from src.eval.leaderboard_files import write_leaderboard
 from src.runs.job import RUN_FAILED, SLIDES_FAILED, read_status
@@ -24,7 +26,7 @@ from src.runs.loggers import log_images, log_table, open_loggers
 
 log = logging.getLogger(__name__)
 
-_SHOWN = ("top1", "mMV@5", "mAP@5", "test/accuracy", "test/auroc")
+_SHOWN = ("top1", "mMV@5", "mAP@5", "test/accuracy", "test/auroc", "test/overall", "test/auc", "test/spearman")
 
 
 class LeaderboardCallback(Callback):
@@ -45,13 +47,18 @@ def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
     for name, figure in figures.items():
         save(figure, folder / f"{name}.png")
     write_leaderboard(board, folder, f"{config.hydra.job.name}: {len(runs)} runs", figures)
+    groups = write_groups(board, folder)
     _print(board)
+    if groups is not None:
+        _print_groups(groups, tested(board))
     print(f"leaderboard: {folder / 'leaderboard.html'}", file=sys.stderr)
     config = copy.deepcopy(config)
     with open_dict(config):
         config.paths.run_dir = str(folder)
     with open_loggers(config.logger) as loggers:
         log_table(loggers, "leaderboard", board.table())
+        if groups is not None:
+            log_table(loggers, "groups", groups)
         for name in figures:
             log_images(loggers, f"figures/{name}", [folder / f"{name}.png"], [name])
 
@@ -80,6 +87,17 @@ def _print(board: Leaderboard) -> None:
         name = " ".join([run.name, *board.own(run)])
         values = [_decimals(run.value(metric)) for metric in shown] if run.is_done else [f"{run.status}: {run.reason}"]
         table.add_row(name, *values, *([_decimals(p)] if run.is_done else []))
+    Console().print(table)
+
+
+def _print_groups(groups: pd.DataFrame, metrics: Sequence[str]) -> None:
+    """Mean and spread of what sums up the runs of each group."""
+    shown = groups[groups["metric"].isin(metrics) & (groups["class"] == "")]
+    table = Table(title="mean ± deviation over seeds and splits", title_justify="left")
+    for heading in ("group", "metric", "runs", "mean", "±"):
+        table.add_column(heading, justify="left" if heading in ("group", "metric") else "right")
+    for row in shown.to_dict("records"):
+        table.add_row(row["group"], row["metric"], str(row["n_runs"]), _decimals(row["mean"]), _decimals(row["sd"]))
     Console().print(table)
 
 

@@ -15,8 +15,9 @@ import torch
 from lightning.pytorch import Trainer
 from matplotlib.figure import Figure
 
-from src.data.files import write_json, written_whole
+from src.data.files import write_json, write_text, written_whole
 from src.eval.figures import save
+from src.eval.training_figures import EPOCHS_FILE
 from src.models.bag_classifier import BagClassifier, Prediction
 from src.models.bag_data import BagDataModule
 from src.models.task import Task
@@ -42,6 +43,7 @@ class Found:
         cancers: cancer type of each slide, by slide_id, by which the test slides are also judged apart; None for none.
         measured: as Lightning gave it, of the chosen epoch and of the test slides.
         epoch: the chosen one.
+        epochs: the metrics of every epoch.
     """
 
     bags: BagDataModule
@@ -50,6 +52,7 @@ class Found:
     cancers: pd.Series | None
     measured: Mapping[str, float]
     epoch: int
+    epochs: Sequence[Mapping[str, float]]
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -102,15 +105,15 @@ class Found:
 
 
 def write_found(found: Found, run_dir: Path, curves: Figure) -> None:
-    """Write predictions.parquet, curves.png, metrics.json, timing.json and, of several targets, scores.csv."""
+    """Write predictions, curves.png, epochs.csv, metrics.json, timing.json and, of several targets, scores.csv."""
     with written_whole(run_dir / "predictions.parquet") as temporary:
         found.table().to_parquet(temporary, index=False)
     save(curves, run_dir / "curves.png")
     write_json(run_dir / "metrics.json", summaries(found.metrics))
     write_json(run_dir / "timing.json", {"best_epoch": found.epoch})
+    write_text(run_dir / EPOCHS_FILE, pd.DataFrame(found.epochs).to_csv(index_label="epoch"))
     if len(scores := found.scores()):
-        with written_whole(run_dir / "scores.csv") as temporary:
-            scores.to_csv(temporary, index=False)
+        write_text(run_dir / "scores.csv", scores.to_csv(index=False))
     tested = [f"{name} {value:.3f}" for name, value in found.metrics.items() if _parts(name)[0] == found.bags.tested_as]
     log.info("%s", ", ".join(text for text in tested if text.count("/") == 1))  # of many tasks, what sums them up
 

@@ -51,8 +51,8 @@ def train(cfg: DictConfig) -> Outcome:
 def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str, float]:
     """Train and test one head on one cohort.
 
-    Writes checkpoints, metrics.json, timing.json, predictions.parquet, curves.png and, of several targets, scores.csv
-    into `paths.run_dir`.
+    Writes checkpoints, metrics.json, timing.json, predictions.parquet, epochs.csv, curves.png and, of several targets,
+    scores.csv into `paths.run_dir`.
 
     Args:
         cfg: keys seed, paths, head, task, bags, model, trainer, callbacks, logger, ckpt_path.
@@ -86,7 +86,7 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
         # Here the trainer takes callbacks, history too, back to the state of the best checkpoint.
         tested = trainer.test(model, bags, ckpt_path=best, weights_only=True, verbose=False)[0]
         epoch = len(epochs) - 1 if best is None else int(read_checkpoint(best)["epoch"])
-        found = Found(bags, task, predict(trainer, model, bags), cancers, {**tested, **epochs[epoch]}, epoch)
+        found = Found(bags, task, predict(trainer, model, bags), cancers, {**tested, **epochs[epoch]}, epoch, epochs)
         write_found(found, Path(cfg.paths.run_dir), training_curves(epochs, epoch, task.headline))
         log_found(found, loggers, Path(cfg.paths.run_dir), best)
     return {**found.metrics, "epoch": float(epoch)}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.runs.conftest import Script
 
@@ -48,3 +49,15 @@ def test_run_that_fails_leaves_the_others_and_shows_its_reason(script: Script, r
     board = pd.read_csv(folder / "leaderboard.csv").set_index("status")
     assert str(board.loc["failed", "reason"]).startswith("cohort")
     assert 0 <= float(str(board.loc["ok", "top1"])) <= 1
+
+
+def test_sweep_over_splits_ends_in_mean_and_spread(script: Script, regions: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    data = ["data=table", f"data.table={regions}", "data.kind=regions", "data.label=tissue"]
+    quick = ["trainer=cpu", "trainer.max_epochs=2", "trainer.enable_progress_bar=false"]
+    assert script("train", "-m", "bags.split_seed=0,1", *data, *quick, f"hydra.sweep.dir={folder}") == 0
+    groups = pd.read_csv(folder / "groups.csv").set_index("metric")
+    board = pd.read_csv(folder / "leaderboard.csv")
+    assert groups["n_runs"].to_dict()["test/loss"] == 2
+    assert groups["mean"].to_dict()["test/loss"] == pytest.approx(board["test/loss"].mean())
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")

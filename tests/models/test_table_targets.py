@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from math import isnan, nan
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from src.data.cohort import Cohort
-from src.data.targets import GENE_TARGETS, REGRESSION_TARGETS
+from src.data.here66 import HERE66
+from src.data.targets import GENE_TARGETS, REGRESSION_TARGETS, TARGETS
 from src.errors import CohortError, ConfigError
 from src.models.splits import SPLITS, split_with_every_class
 from src.models.table_targets import TableTargets
@@ -51,7 +53,7 @@ def test_cells_are_classes_and_numbers_and_slides_without_any_are_counted(
     assert labels["s0"] == ("low", "0", 61.0)
     assert labels["s2"][:2] == ("low", "2")
     assert isnan(labels["s2"][2])
-    assert "left out 1 slides without features, 1 without any target" in caplog.text
+    assert "left out 1 slides (s1) without features, 1 slides (s3) without any target" in caplog.text
 
 
 def test_classes_and_weights_are_those_of_train(cohort: Cohort) -> None:
@@ -96,6 +98,40 @@ def test_here66_is_eleven_genes_and_fifty_five_regressions_without_the_third_cla
     assert task.names == (*GENE_TARGETS, *REGRESSION_TARGETS)
     assert (task.n_outputs, task.effective_class_weights) == (88, False)
     assert {(column.classes, column.ignored) for column in task.classification} == {(("0", "1", "2"), "2")}
+
+
+def test_gene_counts_where_its_cancer_type_is_labelled(cohort: Cohort) -> None:
+    with_cancer = replace(cohort, table=cohort.table.assign(cancer=["BRCA", "LUAD", "BRCA", nan]))
+    gene = {"name": "gene", "kind": "class", "classes": ["0", "1", "2"], "ignored_class": "2", "cancers": ["LUAD"]}
+    choice = TableTargets(["grade"], targets=[gene], cancer_column="cancer")
+    labels = choice.read(with_cancer, ["s0", "s1", "s2", "s3"])
+    assert all(isnan(labels[slide_id][0]) for slide_id in ("s0", "s2"))
+    assert labels["s1"] == ("1", "high")
+    assert replace(choice, cancer_column=None).read(with_cancer, ["s0"])["s0"] == ("0", "low")
+
+
+def test_genes_of_here_are_labelled_in_the_cancer_types_of_the_official_code() -> None:
+    targets = {target.name: target for target in HERE66}
+    assert tuple(targets) == TARGETS
+    assert targets["IDH1_cls"].cancers == ("LGG",)
+    assert targets["BRAF_cls"].cancers == ("SKCM", "THCA")
+    assert targets["TIDE_CAF"].cancers is None
+
+
+def test_targets_that_train_says_nothing_of_are_named_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    choice = TableTargets(["gene", "one"], ["age", "gone"], classes=["0", "1", "2"], ignored_class="2")
+    labels = pd.Series([("2", "0", 1.0, nan), ("2", "0", 2.0, nan)], dtype=object)
+    with caplog.at_level(logging.WARNING):
+        task = choice.fit(labels)
+    assert "3 targets (gene, one, gone): train has no label, or those of one class; not learnt" in caplog.text
+    assert task.n_outputs == 8
+    with pytest.raises(ConfigError, match=r"train says nothing of 1 targets \(gone\)"):
+        TableTargets(regression=["gone"]).fit(pd.Series([(nan,)], dtype=object))
+
+
+def test_target_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="task, age: kind is 'text'; expected class or number"):
+        TableTargets(targets=[{"name": "age", "kind": "text"}])
 
 
 def test_any_columns_of_a_table_are_a_task() -> None:

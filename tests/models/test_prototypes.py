@@ -61,6 +61,14 @@ def test_prototypes_are_the_kinds_of_patches_in_standardised_columns_and_the_sam
     torch.testing.assert_close(heads[0].prototypes[order], expected)
 
 
+def test_mixed_precision_leaves_the_mixture_as_it_is() -> None:
+    head, (patches, _) = Prototypes(4, n_prototypes=3), _clusters()
+    head.fit(patches, seed=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = head(patches).embedding
+    assert torch.equal(mixed, head(patches).embedding)
+
+
 def test_a_constant_column_stays_finite() -> None:
     patches, _ = _clusters()
     patches[:, 3] = 0.1

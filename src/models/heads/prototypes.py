@@ -93,10 +93,11 @@ class Prototypes(nn.Module):
     @torch.no_grad()
     def forward(self, bag: Float[Tensor, "patch feature"]) -> BagOutput:
         """Weights, means and variances of the mixture, one after the other; every patch weighs the same."""
-        patches = self._standardised(bag)
-        mixture = self._prior()
-        for _ in range(self.n_em_steps):
-            mixture = self._maximised(patches, _shares(patches, *mixture))
+        with torch.autocast(bag.device.type, enabled=False):  # variances are small differences of large numbers
+            patches = self._standardised(bag.float())
+            mixture = self._prior()
+            for _ in range(self.n_em_steps):
+                mixture = self._maximised(patches, _shares(patches, *mixture))
         return BagOutput(torch.cat([part.flatten() for part in mixture]), torch.full_like(bag[:, 0], 1 / len(bag)))
 
     def _standardised(self, patches: Float[Tensor, "patch feature"]) -> Float[Tensor, "patch feature"]:

@@ -21,6 +21,7 @@ from src.models.bag_data import BagDataModule
 from src.models.heads.head import FittedHead
 from src.models.patch_sample import sample_patches
 from src.models.resume import History, read_checkpoint, refuse_other_settings
+from src.models.start import start_from
 from src.models.task import Task, TaskChoice
 from src.runs.curves import training_curves
 from src.runs.job import Outcome
@@ -75,6 +76,8 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
     model = _model(cfg, task, store.dim, bags.tested_as)
     if cfg.ckpt_path:
         _check_resume(cfg, model)
+    elif cfg.head.get("checkpoint"):
+        start_from(model, Path(cfg.head.checkpoint))
     elif isinstance(model.head, FittedHead):
         model.head.fit(sample_patches(bags.bags_in("train"), model.head.n_fitted, cfg.seed), cfg.seed)
     with open_loggers(cfg.get("logger")) as loggers:
@@ -116,7 +119,8 @@ def _own_split(table: pd.DataFrame, split_seed: int, seed: int) -> pd.Series | N
 
 def _model(cfg: DictConfig, task: Task, dim_in: int, tested_as: str) -> BagClassifier:
     of_task = {"n_outputs": task.n_outputs} if "n_outputs" in cfg.head else {}
-    head = instantiate(cfg.head, _convert_="all")(dim_in, **of_task)
+    settings = {name: value for name, value in cfg.head.items() if name != "checkpoint"}
+    head = instantiate(settings, _convert_="all")(dim_in, **of_task)
     model: BagClassifier = instantiate(cfg.model, _convert_="all")(head, task, tested_as=tested_as)
     return model
 

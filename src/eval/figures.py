@@ -165,7 +165,7 @@ def accuracy_time_and_size(
     rows = range(1, len(values) + 1)
     medians, highest = zip(*(latencies_ms[name] for name in values), strict=True)
     times.hlines(rows, medians, highest, color=ACCENT, linewidth=1.4)
-    _draw_dots(times, "milliseconds per query, to p95", medians, rows)
+    _draw_dots(times, "ms per query, to p95", medians, rows)
     _draw_dots(sizes, "bytes per row", [bytes_per_row[name] for name in values], rows)
     boxes.invert_yaxis()
     return figure
@@ -174,6 +174,8 @@ def accuracy_time_and_size(
 @mpl.rc_context(_STYLE)
 def speed_against_accuracy(metric: str, points: Mapping[str, tuple[float, float]]) -> Figure:
     """Every engine as a dot: milliseconds per query (log scale) against a metric; up and left is better.
+
+    In a crowd, dots that have no room for a label have none.
 
     Args:
         metric: name of the metric.
@@ -363,7 +365,11 @@ def _label_without_overlap(figure: Figure, axes: Axes, points: Mapping[str, tupl
     taken = [_around(axes.transData.transform(point)) for point in points.values()]
     for (name, point), dot in zip(points.items(), list(taken), strict=True):
         label = axes.annotate(name, point, (8, 0), textcoords="offset points", va="center", in_layout=False)
-        taken.append(_settle(label, [box for box in taken if box is not dot], axes.bbox))
+        place = _settle(label, [box for box in taken if box is not dot], axes.bbox)
+        if place is None:
+            label.remove()
+            continue
+        taken.append(place)
         axes.annotate("", point, label.get_position(), textcoords="offset points", arrowprops=_LEADER, in_layout=False)
 
 
@@ -371,12 +377,12 @@ def _around(dot: Float[np.ndarray, " xy"], radius: float = 7.0) -> Bbox:
     return Bbox([dot - radius, dot + radius])
 
 
-def _settle(label: Annotation, taken: Sequence[Bbox], inside: BboxBase) -> Bbox:
-    """Move a label around its dot until it overlaps nothing; the last place is kept when every place is taken."""
+def _settle(label: Annotation, taken: Sequence[Bbox], inside: BboxBase) -> Bbox | None:
+    """Move a label around its dot until it overlaps nothing; None when every place is taken."""
     for dy, (dx, side) in product((0, 15, -15, 30, -30, 45, -45), ((8, "left"), (-8, "right"))):
         label.set(position=(dx, dy), ha=side)
         box = label.get_window_extent()
         is_inside = inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1)
         if is_inside and not box.count_overlaps(taken):
-            break
-    return box
+            return box
+    return None

@@ -94,3 +94,14 @@ def test_labels_of_near_engines_do_not_overlap() -> None:
     boxes = [label.get_window_extent() for label in labels]
     assert len(boxes) == 4
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_labels_of_a_crowd_are_left_out_rather_than_written_over_each_other() -> None:
+    points = {f"hnsw_ivfpq_nlist{place}": (1.0 + place / 1000, 0.5) for place in range(40)}
+    figure = figures.speed_against_accuracy("mAP@5", points)
+    figure.draw_without_rendering()
+    labels = [text for text in figure.axes[0].texts if isinstance(text, Annotation) and text.get_text()]
+    boxes = [label.get_window_extent() for label in labels]
+    assert 4 < len(boxes) < 40
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert len(np.asarray(figure.axes[0].collections[0].get_offsets())) == 40

@@ -21,14 +21,9 @@ class ImagePixels:
     stated_mpp: float | None = None
     level_downsamples: tuple[float, ...] = (1.0,)
 
-    def __init__(self, path: Path) -> None:
-        """Decode the image.
-
-        Raises:
-            OSError: it cannot be identified or decoded.
-            ValueError: it is too large to be held in memory, or not of 8 bits per channel.
-        """
-        self._image = _decode(path)
+    def __init__(self, image: PIL.Image.Image) -> None:
+        """Take a decoded image, RGB or RGBA."""
+        self._image = image
         self.level_sizes: tuple[tuple[int, int], ...] = (self._image.size,)
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Rgba:
@@ -44,6 +39,16 @@ class ImagePixels:
     def close(self) -> None:
         """Release the memory."""
         self._image.close()
+
+
+def open_image_pixels(path: Path) -> ImagePixels:
+    """Decode an image file.
+
+    Raises:
+        OSError: it cannot be identified or decoded.
+        ValueError: it is too large to be held in memory, or not of 8 bits per channel.
+    """
+    return ImagePixels(_decode(path))
 
 
 def _decode(path: Path) -> PIL.Image.Image:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from src.data.image_pixels import ImagePixels
+from src.data.image_pixels import open_image_pixels
 from src.data.mpp import resolve_mpp
 from src.data.openslide_pixels import OpenSlidePixels, is_whole_slide_format
 from src.data.pixels import Pixels, Rgba
@@ -144,7 +144,7 @@ def _open_pixels(path: Path, slide_id: str) -> Pixels:
     if not path.stat().st_size:
         raise UnreadableSlide(f"{slide_id}: {path} is empty; copy the file again")
     try:
-        return OpenSlidePixels(path) if is_whole_slide_format(path) else ImagePixels(path)
+        return OpenSlidePixels(path) if is_whole_slide_format(path) else open_image_pixels(path)
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
         raise UnreadableSlide(
             f"{slide_id}: {path} cannot be opened as a slide or image ({_one_line(error)})"

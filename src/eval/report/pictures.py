@@ -15,6 +15,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from jaxtyping import Int
 
+from src.eval.report.heatmap import PatchScores, heat_map
 from src.interfaces import Image, Slide
 
 _log = logging.getLogger(__name__)
@@ -75,17 +76,23 @@ def context_picture(
         return _unreadable(slide, error, px)
 
 
-def place_picture(slide: Slide | None, boxes: Int[np.ndarray, "box 4"], px: int = 320) -> Image:
+def place_picture(
+    slide: Slide | None, boxes: Int[np.ndarray, "box 4"], px: int = 320, heat: PatchScores | None = None
+) -> Image:
     """The whole slide with each box marked; a box too small to be seen gets a ring and a crosshair.
 
     Args:
         slide: None stands for a slide whose file does not open.
         boxes: x, y, width, height; level-0 pixels.
         px: longer side of the picture, pixels.
+        heat: patches that are coloured by their score, under the marks.
     """
     try:
         whole = Box(0, 0, _opened(slide).width_px, _opened(slide).height_px)
-        picture = _fitted(_opened(slide).overview(max(1.0, max(whole.width, whole.height) / px)), px)
+        overview = _opened(slide).overview(max(1.0, max(whole.width, whole.height) / px))
+        if heat is not None:
+            overview = heat_map(overview, heat, whole.width / overview.shape[1])
+        picture = _fitted(overview, px)
         for box in boxes.tolist():
             _mark(picture, _seen(Box(*box), whole, picture))
         return picture

@@ -108,6 +108,15 @@ def prepare_features(cfg: DictConfig, cohort: Cohort) -> Features:
     return Features(store, encoder, patching, statuses, time.perf_counter() - started, encode_ms_per_patch)
 
 
+def find_features(cfg: DictConfig, cohort: Cohort, encoder: Encoder, patching: Patching) -> FeatureFolder | None:
+    """The features of a cohort that exist already; None where there are none."""
+    folder = Path(cfg.features_dir or _extraction(cfg, cohort, encoder, patching).folder)
+    try:
+        return open_feature_folder(folder, cohort)
+    except FeatureFileError:
+        return None
+
+
 def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Database:
     """Load the index that these features and parts give, or build and save it."""
     engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")

@@ -1,146 +1,112 @@
-"""What one query shows: a table on the terminal, hits.parquet, report.html, and the hits on the loggers."""
+"""What one query shows: tables on the terminal and on disk, report.html, and the same on the loggers."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
 
-from src.data.cohort import Cohort
-from src.data.files import written_whole
-from src.data.patching import Patches
-from src.data.slide import PyramidSlide
-from src.eval.report.pictures import context_picture, grid_picture, patch_picture, place_picture
-from src.eval.report.query import MAX_PICTURED, HitView, QueryReport, write_query_report
+from src.eval.report.query import QueryReport, write_query_report
 from src.index.folder import MANIFEST_FILE
-from src.interfaces import Hit, Image, Ranking
-from src.runs.loggers import log_artifact, log_config, log_images, log_metrics, open_loggers
+from src.interfaces import Image
+from src.runs.loggers import log_artifact, log_config, log_images, log_metrics, log_table, open_loggers
+from src.runs.query_answer import Answer
+from src.runs.query_scales import Scale
+from src.runs.query_tables import (
+    CHANCE_COLUMNS,
+    hits_table,
+    labels_of,
+    predictions_table,
+    scales_table,
+    write_tables,
+)
+from src.runs.query_terminal import print_answer
+from src.runs.query_views import hit_views, query_pictures, scale_views
 from src.runs.searchable import Searchable
-from src.runs.slide_pictures import SlidePictures
 
 log = logging.getLogger(__name__)
 
-_QUERY_PICTURE_PX = 640
 _SHOWN_MANIFEST = ("histoseek_version", "n_rows", "n_slides", "index_size_bytes", "dim", "index_settings")
 
 
-def show_answer(
-    cfg: DictConfig,
-    run_dir: Path,
-    slide: PyramidSlide,
-    patches: Patches,
-    ranking: Ranking,
-    searchable: Searchable,
-    timing: dict[str, float],
-) -> None:
-    """Write hits.parquet and report.html, print the table, and log the hits.
+def show_answer(cfg: DictConfig, answer: Answer, searchable: Searchable) -> None:
+    """Write the tables and report.html, print the hits, and log all of it.
 
     Args:
         cfg: the composed configuration.
-        run_dir: where the files go.
-        slide: the query.
-        patches: its patches.
-        ranking: the answer.
+        answer: to the query.
         searchable: what was searched.
-        timing: step to time, ms.
     """
-    labels = _labels(searchable.cohort)
-    _write_hits(run_dir / "hits.parquet", ranking, labels)
-    _print_hits(cfg, ranking, searchable)
-    views = [_view(rank, hit, labels, searchable) for rank, hit in enumerate(ranking.hits[:MAX_PICTURED], start=1)]
-    report = QueryReport(
-        title=f"{searchable.engine.name}: {slide.slide_id}",
-        query_image=str(cfg.query.image),
-        query_picture=_query_picture(slide, patches),
-        facts={
-            "engine": searchable.engine.name,
-            "encoder": searchable.encoder.name,
-            "index": type(searchable.engine.index).__name__,
-            "ranking": type(searchable.engine.ranking).__name__,
-            "patches": len(patches.coords),
-            "mpp": f"{slide.mpp:.4g}",
-        },
-        hits=views,
-        timing=timing,
-        manifest={name: searchable.manifest[name] for name in _SHOWN_MANIFEST},
-        distance_unit=searchable.engine.index.distance_unit,
-    )
+    run_dir = Path(cfg.paths.run_dir)
+    labels = labels_of(searchable.cohort)
+    hits = hits_table(answer.shown.ranking, answer.shown.significance, labels)
+    write_tables(run_dir, hits, answer)
+    name = ", ".join(image.path for image in answer.shown.images)
+    print_answer(hits, answer, name, searchable.cohort.label if searchable.cohort else None)
+    report = _report(name, hits, [str(label) for label in labels.columns], answer, searchable)
     write_query_report(run_dir / "report.html", report)
     log.info("report: %s", run_dir / "report.html")
-    _log(cfg, run_dir, views, searchable, timing)
+    _log(cfg, hits, answer, report, searchable)
 
 
-def _labels(cohort: Cohort | None) -> pd.DataFrame:
-    """Label columns by slide_id."""
-    if cohort is None:
-        return pd.DataFrame()
-    return cohort.table.set_index("slide_id")[cohort.label_columns]
+def _report(
+    name: str, hits: pd.DataFrame, labels: Sequence[str], answer: Answer, searchable: Searchable
+) -> QueryReport:
+    return QueryReport(
+        title=f"{searchable.engine.name}: {answer.shown.query.slide_id}",
+        query_image=name,
+        query_pictures=query_pictures(answer),
+        facts=_facts(answer.shown, searchable),
+        hits=hit_views(hits, labels, answer, searchable),
+        timing=answer.shown.timing,
+        manifest={key: searchable.manifest[key] for key in _SHOWN_MANIFEST},
+        distance_unit=searchable.engine.index.distance_unit,
+        scales=scale_views(answer),
+        predictions=answer.predictions,
+        has_attention=answer.attention is not None,
+    )
 
 
-def _labels_of(slide_id: str, labels: pd.DataFrame) -> dict[str, str]:
-    if slide_id not in labels.index:
-        return {}
-    return {str(name): str(value) for name, value in labels.loc[slide_id].dropna().items()}
+def _facts(scale: Scale, searchable: Searchable) -> dict[str, object]:
+    engine, chance = searchable.engine, scale.significance
+    facts: dict[str, object] = {
+        "engine": engine.name,
+        "encoder": searchable.encoder.name,
+        "index": type(engine.index).__name__,
+        "ranking": type(engine.ranking).__name__,
+        "patches": len(scale.query.coords),
+        "mpp": ", ".join(sorted({f"{image.slide.mpp:.4g}" for image in scale.images})),
+    }
+    if scale.halvings:
+        facts["halvings"] = scale.halvings
+    if chance is not None:
+        facts["background"] = f"distance {chance.background_mean:.3g} ± {chance.background_std:.2g}"
+    return facts
 
 
-def _write_hits(path: Path, ranking: Ranking, labels: pd.DataFrame) -> None:
-    records = [
-        {"rank": rank, **asdict(hit), **_labels_of(hit.slide_id, labels)} for rank, hit in enumerate(ranking.hits)
-    ]
-    with written_whole(path) as temporary:
-        pd.DataFrame(records).to_parquet(temporary, index=False)
-
-
-def _print_hits(cfg: DictConfig, ranking: Ranking, searchable: Searchable) -> None:
-    table = Table(title=f"{len(ranking)} hits for {cfg.query.image}", title_justify="left")
-    label = searchable.cohort.label if searchable.cohort else None
-    for heading in ("rank", "slide", "patient", *([label] if label else []), "x", "y", "distance", "score"):
-        table.add_column(heading, justify="left" if heading in ("slide", "patient", label) else "right")
-    values = searchable.cohort.labels(label).to_dict() if searchable.cohort and label else {}
-    for rank, hit in enumerate(ranking, start=1):
-        shown = [str(values.get(hit.slide_id, ""))] if label else []
-        place = (str(hit.x), str(hit.y), f"{hit.distance:.4g}", f"{hit.score:.4g}")
-        table.add_row(str(rank), hit.slide_id, hit.patient_id, *shown, *place)
-    Console().print(table)
-
-
-def _view(rank: int, hit: Hit, labels: pd.DataFrame, searchable: Searchable) -> HitView:
-    size = searchable.engine.patch_size_of(hit.slide_id)
-    with SlidePictures(searchable.cohort).opened(hit.slide_id) as slide:
-        return HitView(
-            rank=rank,
-            slide_id=hit.slide_id,
-            patient_id=hit.patient_id,
-            x=hit.x,
-            y=hit.y,
-            distance=hit.distance,
-            score=hit.score,
-            labels=_labels_of(hit.slide_id, labels),
-            patch=patch_picture(slide, hit.x, hit.y, size),
-            context=context_picture(slide, hit.x, hit.y, size),
-            slide=place_picture(slide, np.array([[hit.x, hit.y, *size]])),
-        )
-
-
-def _query_picture(slide: PyramidSlide, patches: Patches) -> Image:
-    downsample = max(1.0, max(slide.width_px, slide.height_px) / _QUERY_PICTURE_PX)
-    image = slide.overview(downsample)
-    boxes = np.hstack([patches.coords, np.tile(patches.size_level0, (len(patches.coords), 1))])
-    return grid_picture(image, boxes, slide.width_px / image.shape[1])
-
-
-def _log(
-    cfg: DictConfig, run_dir: Path, views: Sequence[HitView], searchable: Searchable, timing: dict[str, float]
-) -> None:
+def _log(cfg: DictConfig, hits: pd.DataFrame, answer: Answer, report: QueryReport, searchable: Searchable) -> None:
     with open_loggers(cfg.logger) as loggers:
         log_config(loggers, cfg)
-        log_metrics(loggers, timing)
-        log_images(loggers, "hits", [view.patch for view in views], [f"{view.rank}. {view.slide_id}" for view in views])
+        log_metrics(loggers, {**answer.shown.timing, **_first_hit(hits), **_predicted(answer)})
+        log_table(loggers, "hits", hits)
+        log_table(loggers, "scales", scales_table(answer))
+        log_table(loggers, "predictions", predictions_table(answer))
+        log_images(loggers, "query", *_parted([(image.name, image.picture) for image in report.query_pictures]))
+        log_images(loggers, "hit_patches", *_parted([(f"{h.rank}. {h.slide_id}", h.patch) for h in report.hits]))
         log_artifact(loggers, f"{searchable.engine.name}-index", "index-manifest", searchable.folder / MANIFEST_FILE)
+
+
+def _first_hit(hits: pd.DataFrame) -> dict[str, float]:
+    known = hits[["distance", *CHANCE_COLUMNS]].head(1).dropna(axis=1)
+    return {f"first_hit/{name}": float(values.iloc[0]) for name, values in known.items() if len(values)}
+
+
+def _predicted(answer: Answer) -> dict[str, float]:
+    return {f"predicted/{target.name}": target.value for target in answer.predictions}
+
+
+def _parted(pictures: Sequence[tuple[str, Image]]) -> tuple[list[Image], list[str]]:
+    return [picture for _, picture in pictures], [name for name, _ in pictures]

@@ -1,4 +1,4 @@
-"""One query: an image or a slide becomes patches, codes and a ranking, shown by terminal and report.html."""
+"""One query: images or a slide become patches, codes and a ranking, at one scale or at several."""
 
 from __future__ import annotations
 
@@ -8,43 +8,37 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 from jaxtyping import Bool
 from omegaconf import DictConfig
 
 from src.data.encoding import encode_patches
-from src.data.files import write_json, written_whole
-from src.data.patching import Patches
-from src.data.slide import PyramidSlide, open_slide
-from src.errors import ConfigError, MppMissing
+from src.data.files import write_json
+from src.data.patching import Patcher, Patches
+from src.data.progress import tracked
+from src.errors import ConfigError
 from src.interfaces import Rows, SlideFeatures
 from src.runs.job import Outcome
+from src.runs.query_answer import Answer
+from src.runs.query_images import QueryImage, opened_images
 from src.runs.query_report import show_answer
+from src.runs.query_scales import AUTO, Scale, check_halvings, halvings_to_try, most_significant
 from src.runs.searchable import Searchable, open_searchable
 
 log = logging.getLogger(__name__)
 
-_BLACK = (0, 0, 0)
-
 
 def answer_query(cfg: DictConfig) -> Outcome:
-    """Search with one image or slide and show the hits."""
+    """Search with the images of `query.image` and show the hits."""
     run_dir = Path(cfg.paths.run_dir)
-    slide = _open_query(cfg, run_dir)
-    try:
+    with opened_images(cfg.query, run_dir) as images:
+        check_halvings(cfg.query.halvings, images)
         searchable, n_failed = open_searchable(cfg)
-        started = time.perf_counter()
-        patches, query = _encoded(slide, searchable)
-        encoded = time.perf_counter()
-        ranking = searchable.engine.search(query, cfg.k, _of_patient(cfg.query.patient, searchable.engine.rows))
-        timing = {
-            "encode_ms": round(1000 * (encoded - started), 1),
-            "search_ms": round(1000 * (time.perf_counter() - encoded), 3),
-        }
-        write_json(run_dir / "timing.json", timing)
-        show_answer(cfg, run_dir, slide, patches, ranking, searchable, timing)
-    finally:
-        slide.close()
+        tried = halvings_to_try(cfg.query.halvings, images, [_patcher(image, searchable) for image in images])
+        left_out = _of_patient(cfg.query.patient, searchable.engine.rows)
+        scales = [_search(n, images, searchable, cfg.k, left_out) for n in tracked(tried, "scales of the query")]
+        chosen = most_significant(scales) if cfg.query.halvings == AUTO else scales[0]
+        write_json(run_dir / "timing.json", chosen.timing)
+        show_answer(cfg, Answer.of(chosen, scales, searchable.engine), searchable)
     return Outcome(n_failed_slides=n_failed)
 
 
@@ -60,38 +54,43 @@ def _of_patient(patient_id: str | int | None, rows: Rows) -> Bool[np.ndarray, " 
     return np.asarray(is_own[rows.slide_of_row])
 
 
-def _open_query(cfg: DictConfig, run_dir: Path) -> PyramidSlide:
-    path = Path(cfg.query.image)
-    if not path.is_file():
-        raise ConfigError(f"query.image={path}: there is no such file; give an image or a slide")
-    try:
-        slide = open_slide(path, path.stem, cfg.query.mpp, background=_BLACK)
-    except MppMissing as error:
-        raise MppMissing(
-            f"query {path} does not state its microns per pixel; set query.mpp=0.5 or what it is"
-        ) from error
-    return _cut_out(slide, cfg.query.region, run_dir) if cfg.query.region else slide
+def _patcher(image: QueryImage, searchable: Searchable) -> Patcher:
+    return searchable.patching.for_query(searchable.manifest["config"]["cohort_kind"], image.slide.is_pyramid)
 
 
-def _cut_out(slide: PyramidSlide, region: Sequence[int], run_dir: Path) -> PyramidSlide:
-    """The part of a slide that is searched with, kept as query.png in the run's folder."""
-    if len(region) != 4 or min(region[2:]) < 1:
-        raise ConfigError(f"query.region is {list(region)}; expected [x, y, width, height] in level-0 pixels")
-    x, y, width, height = region
-    if x < 0 or y < 0 or x + width > slide.width_px or y + height > slide.height_px:
-        size = f"{slide.width_px} x {slide.height_px}"
-        raise ConfigError(f"query.region {list(region)} leaves the query, which is {size} pixels at level 0")
-    with written_whole(run_dir / "query.png") as temporary:
-        PIL.Image.fromarray(slide.read(x, y, (width, height), slide.mpp)).save(temporary, format="png")
-    slide.close()
-    name = f"{slide.slide_id}@{x},{y}"
-    return open_slide(run_dir / "query.png", name, slide.mpp, background=_BLACK)
+def _search(
+    halvings: int,
+    images: Sequence[QueryImage],
+    searchable: Searchable,
+    k: int,
+    left_out: Bool[np.ndarray, " row"] | None,
+) -> Scale:
+    started = time.perf_counter()
+    shown = tuple(image.halved(halvings) for image in images)
+    patches, features = zip(*(_encoded(image, searchable) for image in shown), strict=True)
+    query = _one_bag(features, shown)
+    log.info("query: %s, %d patches, %d halvings", query.slide_id, len(query.coords), halvings)
+    encoded = time.perf_counter()
+    ranking = searchable.engine.search(query, k, left_out)
+    searched = time.perf_counter()
+    significance = searchable.engine.significance_of(query, ranking)
+    timing = {"encode_ms": round(1000 * (encoded - started), 1), "search_ms": round(1000 * (searched - encoded), 3)}
+    return Scale(halvings, shown, patches, query, ranking, significance, timing)
 
 
-def _encoded(slide: PyramidSlide, searchable: Searchable) -> tuple[Patches, SlideFeatures]:
-    kind = searchable.manifest["config"]["cohort_kind"]
-    patches = searchable.patching.for_query(kind, slide.is_pyramid).patches(slide)
-    rows, features, colours = encode_patches(slide, patches, searchable.encoder)
-    log.info("query: %s, %d patches", slide.slide_id, len(rows))
-    coords = patches.coords[rows]
-    return patches, SlideFeatures(slide.slide_id, coords, features, patches.size_level0, slide.mpp, colours)
+def _encoded(image: QueryImage, searchable: Searchable) -> tuple[Patches, SlideFeatures]:
+    slide = image.slide
+    patches = _patcher(image, searchable).patches(slide)
+    _, features, colours = encode_patches(slide, patches, searchable.encoder)
+    return patches, SlideFeatures(slide.slide_id, patches.coords, features, patches.size_level0, slide.mpp, colours)
+
+
+def _one_bag(features: Sequence[SlideFeatures], images: Sequence[QueryImage]) -> SlideFeatures:
+    """The patches of all images as those of one slide on which the images lie side by side."""
+    first = features[0]
+    lefts = np.cumsum([0, *(image.slide.width_px for image in images[:-1])])
+    name = first.slide_id if len(features) == 1 else f"{first.slide_id} and {len(features) - 1} more"
+    coords = np.concatenate([bag.coords + np.array([left, 0]) for bag, left in zip(features, lefts, strict=True)])
+    vectors = np.concatenate([bag.features for bag in features])
+    colours = np.concatenate([bag.colours for bag in features])
+    return SlideFeatures(name, coords, vectors, first.patch_size_level0, first.mpp, colours)

@@ -16,16 +16,28 @@ from src.data.patching import Patching
 from src.errors import HistoseekError
 from src.index.engine import RetrievalEngine
 from src.index.folder import Provenance, read_manifest
-from src.interfaces import Encoder
+from src.interfaces import Encoder, FeatureStore
 from src.runs.index_config import is_index
-from src.runs.prepare import all_labels, prepare_cohort, prepare_database, prepare_features, refuse_unused_head
+from src.runs.prepare import (
+    all_labels,
+    find_features,
+    prepare_cohort,
+    prepare_database,
+    prepare_features,
+    refuse_unused_head,
+)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Searchable:
-    """Everything that a query needs: an engine with its database, and how the database was encoded."""
+    """Everything that a query needs: an engine with its database, and how the database was encoded.
+
+    Attributes:
+        cohort: None where it is not at hand.
+        features: of the cohort; None where they are not at hand.
+    """
 
     engine: RetrievalEngine
     folder: Path
@@ -33,6 +45,7 @@ class Searchable:
     encoder: Encoder
     patching: Patching
     cohort: Cohort | None
+    features: FeatureStore | None
 
 
 def open_searchable(cfg: DictConfig) -> tuple[Searchable, int]:
@@ -43,8 +56,8 @@ def open_searchable(cfg: DictConfig) -> tuple[Searchable, int]:
     features = prepare_features(cfg, cohort)
     database = prepare_database(cfg, cohort, features)
     manifest = read_manifest(database.folder)
-    searchable = Searchable(database.engine, database.folder, manifest, features.encoder, features.patching, cohort)
-    return searchable, features.n_failed
+    made_of = features.encoder, features.patching, cohort, features.store
+    return Searchable(database.engine, database.folder, manifest, *made_of), features.n_failed
 
 
 def _opened(cfg: DictConfig) -> Searchable:
@@ -58,9 +71,11 @@ def _opened(cfg: DictConfig) -> Searchable:
     log.info("index: %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
     patching: Patching = instantiate(cfg.patching, _convert_="all")
     cohort = _cohort_if_at_hand(cfg)
+    features = None
     if cohort is not None:
         engine.use_labels(all_labels(cohort))
-    return Searchable(engine, folder, manifest, encoder, patching, cohort)
+        features = find_features(cfg, cohort, encoder, patching)
+    return Searchable(engine, folder, manifest, encoder, patching, cohort, features)
 
 
 def _cohort_if_at_hand(cfg: DictConfig) -> Cohort | None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from src.errors import UnreadableSlide
 from src.eval.report.protocol import ProtocolReport
-from src.eval.report.query import HitView, QueryReport
+from src.eval.report.query import HitView, QueryPicture, QueryReport
 from src.eval.summary import CHANCE
 from src.interfaces import Image, MppSource
 
@@ -63,7 +63,7 @@ def query_report(n_hits: int, slide_id: str = "slide", side_px: int = 32) -> Que
     return QueryReport(
         title=f"Search with {slide_id}",
         query_image=f"{slide_id}.png",
-        query_picture=noise(side_px),
+        query_pictures=[QueryPicture(slide_id, noise(side_px))],
         facts={"engine": slide_id, "patch_size_px": 256},
         hits=[_hit(rank, slide_id, side_px) for rank in range(1, n_hits + 1)],
         timing={"search_ms": 12.31},

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from src.data.files import write_text
 from src.eval.report.page import render
+from src.eval.report.predictions import N_EXTREME, class_bars, number_bars
 from src.interfaces import Image
+from src.models.predicted import Predicted
 
 MAX_PICTURED = 40
 """Hits that are shown with pictures; those after them are rows of a table, so that the page stays light."""
@@ -16,7 +19,7 @@ MAX_PICTURED = 40
 
 @dataclass(frozen=True)
 class HitView:
-    """One hit and its three pictures.
+    """One hit and its pictures.
 
     Attributes:
         rank: 1 for the first.
@@ -28,6 +31,10 @@ class HitView:
         patch: the nearest patch.
         context: the field around it, the patch outlined.
         slide: the whole slide, the patch's place marked.
+        heat: the same, coloured by the attention of its patches; None without a trained head.
+        z: standard deviations from the background's mean distance; None without a background.
+        p: share of the background as near as the hit or nearer.
+        p_adjusted: p after Benjamini-Hochberg over the hits.
     """
 
     rank: int
@@ -41,6 +48,40 @@ class HitView:
     patch: Image
     context: Image
     slide: Image
+    heat: Image | None = None
+    z: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+
+
+@dataclass(frozen=True)
+class QueryPicture:
+    """One image of the query, its patches drawn, and its name."""
+
+    name: str
+    picture: Image
+
+
+@dataclass(frozen=True)
+class ScaleView:
+    """A scale of the query that was searched, and its first hit.
+
+    Attributes:
+        halvings: how often the image was halved.
+        picture: the query with its patches at this scale.
+        first_hit: slide_id, empty where nothing was found.
+        z: of the first hit, as `p`.
+        is_shown: its hits are those of the page.
+    """
+
+    halvings: int
+    picture: Image
+    n_patches: int
+    first_hit: str
+    distance: float
+    z: float
+    p: float
+    is_shown: bool
 
 
 @dataclass(frozen=True)
@@ -49,7 +90,7 @@ class QueryReport:
 
     Attributes:
         query_image: path or name of the query, as the user gave it.
-        query_picture: the query, small, with its patches drawn.
+        query_pictures: the images of the query, small, with their patches drawn.
         facts: engine, encoder, index, ...; a unit at the end of a name (`_ms`, `_px`, `_bytes`) is written behind the
             value.
         hits: best first.
@@ -58,11 +99,14 @@ class QueryReport:
         query_labels: label column to value where the query has labels; a hit's labels are compared with them.
         distance_unit: what the distance is, such as "1 − cosine".
         score_unit: what the score is, such as "minus the distance".
+        scales: all that were searched, if there were several.
+        predictions: of a trained head; empty without one.
+        has_attention: the patches are tinted by their attention.
     """
 
     title: str
     query_image: str
-    query_picture: Image
+    query_pictures: Sequence[QueryPicture]
     facts: Mapping[str, object]
     hits: Sequence[HitView]
     timing: Mapping[str, object]
@@ -70,6 +114,9 @@ class QueryReport:
     query_labels: Mapping[str, str] = field(default_factory=dict)
     distance_unit: str = "as the index states it"
     score_unit: str = "as the ranking states it"
+    scales: Sequence[ScaleView] = ()
+    predictions: Sequence[Predicted] = ()
+    has_attention: bool = False
 
 
 def write_query_report(path: Path, report: QueryReport) -> None:
@@ -80,13 +127,17 @@ def write_query_report(path: Path, report: QueryReport) -> None:
         pictured=report.hits[:MAX_PICTURED],
         listed=report.hits[MAX_PICTURED:],
         bar_of=_bars([hit.score for hit in report.hits]),
+        scale_bar_of=_bars([-scale.z for scale in report.scales]),
+        classes=class_bars(report.predictions),
+        numbers=number_bars(report.predictions),
+        n_extreme=N_EXTREME,
     )
     write_text(path, html)
 
 
 def _bars(scores: Sequence[float]) -> list[float]:
-    """Length of each score's bar in percent: 100 for the highest score, 6 for the lowest."""
-    if not scores:
-        return []
-    lowest, span = min(scores), max(scores) - min(scores)
-    return [6 + 94 * (score - lowest) / span if span else 100.0 for score in scores]
+    """Length of each score's bar in percent: 100 for the highest score, 6 for the lowest, 0 for none."""
+    known = [score for score in scores if math.isfinite(score)]
+    lowest, span = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
+    lengths = [6 + 94 * (score - lowest) / span if span else 100.0 for score in scores]
+    return [length if math.isfinite(score) else 0.0 for length, score in zip(lengths, scores, strict=True)]

@@ -1,0 +1,1 @@
+"""Sections whose gene expression was measured spot by spot, beside their image."""

@@ -1,0 +1,1 @@
+"""Which genes mark the groups of spots that look alike."""

@@ -90,7 +90,7 @@ def run_section(section: Section, out: Path, options: SectionOptions) -> Section
     slide = open_slide(section.image, section.name, options.mpp, default_mpp=section.array_mpp)
     try:
         patches = spot_patches(section, slide)
-        _, features = encode_patches(slide, patches, encoder)
+        _, features, _ = encode_patches(slide, patches, encoder)
         clusters = cluster_patches(features[expression.rows], options.n_clusters, options.scaling, options.seed)
         tests = cluster_gene_tests(expression.values, clusters, expression.genes)
         asked = (options.genes or None, options.min_cohens_d, options.max_fdr, options.official_web_fdr)

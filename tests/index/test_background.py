@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.errors import IndexMismatch
 from src.index.background import Background, significance_of_hits
 from src.index.codes.l2 import L2
 from src.index.codes.raw import Raw
@@ -186,3 +187,11 @@ def test_a_database_of_one_patch_has_no_significance() -> None:
     engine = RetrievalEngine("e", *parts)
     engine.build(MemoryStore([slide_of("a", unit_vectors(0, 1, 32))]))
     assert engine.significance_of(query(), engine.search(query(), 1)) is None
+
+
+def test_a_damaged_background_is_named_before_it_is_read(tmp_path: Path) -> None:
+    engine = built(Flat("cosine"))
+    engine.save(tmp_path / "index")
+    (tmp_path / "index" / "background.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(IndexMismatch, match=r"background\.npy has SHA-256"):
+        RetrievalEngine("e", AllPatches(), L2(), Flat("cosine"), NearestPatch(3), SAMPLE).load(tmp_path / "index")

@@ -10,6 +10,7 @@ from src.errors import ConfigError, FeatureFileError, IncompatibleParts, IndexMi
 from src.index.codes.here import Here
 from src.index.codes.learned import LearnedCode
 from src.index.engine import RetrievalEngine
+from src.index.folder import head_in
 from src.index.indexes.flat import Flat
 from src.index.mosaics.all_patches import AllPatches
 from src.index.rankers.nearest_patch import NearestPatch
@@ -139,6 +140,16 @@ def test_an_index_keeps_its_head_and_answers_with_it_when_the_checkpoint_is_gone
     again = engine_of(Here(str(tmp_path / "index" / "head.pt")))
     again.load(tmp_path / "index")
     assert again.search(query, 5) == engine.search(query, 5)
+
+
+def test_a_damaged_head_of_an_index_is_named_before_it_is_read(checkpoint: str, tmp_path: Path) -> None:
+    engine = engine_of(Here(checkpoint))
+    engine.build(random_database(0, [4] * 6))
+    engine.save(tmp_path / "index")
+    assert head_in(tmp_path / "index") == tmp_path / "index" / "head.pt"
+    (tmp_path / "index" / "head.pt").write_bytes(b"PK")
+    with pytest.raises(IndexMismatch, match=r"head\.pt has SHA-256 .*; rebuild it"):
+        head_in(tmp_path / "index")
 
 
 def test_an_index_of_other_weights_is_not_searched(checkpoint: str, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 import wandb
 from omegaconf import OmegaConf
 
+from src.data.files import digest
+from src.index.folder import read_manifest
 from tests.runs.conftest import Script
 
 
@@ -240,6 +242,25 @@ def test_protocol_runs_on_an_index_folder_as_it_is(script: Script, regions: Path
     rankings = pd.read_parquet(run / "rankings.parquet")
     assert (rankings["query_patient"] == rankings["hit_patient"]).any()
     assert (rankings["query_id"] != rankings["hit_slide"]).all()
+
+
+def test_an_index_from_before_heads_and_backgrounds_is_searched_without_significance(
+    script: Script, regions: Path, tmp_path: Path
+) -> None:
+    index, run = tmp_path / "index", tmp_path / "run"
+    arguments = ["engine=here", "index=flat", "index.metric=l2", "patching.regions.patch_size_px=64"]
+    script("build_index", *arguments, *_regions(regions, f"index_dir={index}"))
+    manifest = read_manifest(index)
+    del manifest["weights"], manifest["sha256"]["background.npy"], manifest["config"]["head"]
+    manifest["config"]["code"] = {"_target_": manifest["config"]["code"]["_target_"]}
+    for key in ("background", "official_squared_score"):
+        del manifest["config"]["engine"][key]
+    (index / "background.npy").unlink()
+    (index / "manifest.json").write_text(json.dumps({**manifest, "manifest_digest": digest(manifest)}))
+    query = [f"query={regions.parent / 'r3.png'}", "query_mpp=0.5", f"hydra.run.dir={run}"]
+    assert script("search", f"index_dir={index}", *query) == 0
+    assert pd.read_parquet(run / "hits.parquet")["slide_id"].iloc[0] == "r3"
+    assert "has no background, so its hits have no z and p" in (run / "search.log").read_text()
 
 
 def test_missing_index_is_not_built_of_another_cohort(

@@ -12,7 +12,7 @@ from src.models.bags import WholeBags, seed_of
 
 
 def sample_patches(bags: WholeBags, n_patches: int, seed: int) -> Float[Tensor, "patch feature"]:
-    """At most `n_patches`, the same number of each slide unless it has fewer; holds them and one slide.
+    """At most `n_patches`, the same number of each slide unless it has fewer; slides are read one by one.
 
     Args:
         bags: slides; where they are more than `n_patches`, so many of them are drawn.
@@ -21,7 +21,8 @@ def sample_patches(bags: WholeBags, n_patches: int, seed: int) -> Float[Tensor, 
     """
     drawn = np.random.default_rng(seed).permutation(len(bags))[:n_patches]
     share = n_patches // len(drawn)
-    return torch.cat([_drawn(bags, index, share, seed) for index in tracked(np.sort(drawn).tolist(), "prototypes")])
+    slides = tracked(np.sort(drawn).tolist(), "sampling patches")
+    return torch.cat([_drawn(bags, index, share, seed) for index in slides])
 
 
 def _drawn(bags: WholeBags, index: int, share: int, seed: int) -> Float[Tensor, "patch feature"]:

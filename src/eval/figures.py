@@ -207,7 +207,6 @@ def accuracy_against_cost(
     """
     axes = _axes(6.4, 4.0)
     _use_log_scale(axes)
-    axes.margins(0.14)
     points = {}
     for name, cost in gflops.items():
         text = f"{_short(name)} {np.median(values[name]):.2f}"
@@ -216,6 +215,8 @@ def accuracy_against_cost(
         else:
             points[text] = (cost, float(np.median(values[name])))
             _draw_spread(axes, cost, values[name])
+    costs = [cost for cost, _ in points.values()] or [1.0]
+    axes.set_xlim(min(costs) / 2, max(costs) * 2)
     axes.set_xlabel("GFLOP per patch")
     axes.set_ylabel(metric)
     axes.grid()

@@ -78,8 +78,9 @@ def _figures(board: Leaderboard, config: DictConfig) -> Mapping[str, Figure]:
 
 
 def _print(board: Leaderboard) -> None:
-    """The first metrics of every run; the files have all of them."""
-    shown = [metric for metric in _SHOWN if metric in board.metrics] or list(board.metrics[:4])
+    """What sorts the runs, and a few other metrics; the files have all of them."""
+    few = [metric for metric in _SHOWN if metric in board.metrics] or list(board.metrics[:4])
+    shown = few if board.sorted_by in few else [board.sorted_by, *few]
     table = Table(title=f"sorted by {board.sorted_by}", title_justify="left")
     for heading in ("run", *shown, "p"):
         table.add_column(heading, justify="left" if heading == "run" else "right")

@@ -111,4 +111,5 @@ def _patch_px(image: QueryImage, patcher: Patcher) -> int:
     """Side of a patch, pixels of the image."""
     if not isinstance(patcher, GridPatcher):
         return _PATCH_PX
-    return max(1, round(patcher.patch_size_px * patcher.mpp / image.slide.mpp))
+    scale = 1.0 if patcher.official_level0 else patcher.mpp / image.slide.mpp
+    return max(1, round(patcher.patch_size_px * scale))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from src.eval.report.predictions import notable, title_of
+from src.eval.report.query import NOTHING_FOUND
 from src.runs.query_answer import Answer
 from src.runs.query_tables import CHANCE_COLUMNS, scales_table
 
@@ -28,8 +31,9 @@ def print_answer(hits: pd.DataFrame, answer: Answer, query: str, label: str | No
     if not console.is_terminal:
         console.width = max(console.width, _NARROWEST)
     if len(answer.scales) > 1:
-        console.print(_scales(scales_table(answer)))
-    console.print(_hits(hits, query, label))
+        console.print("scales, * is shown", _scales(scales_table(answer)))
+    console.print(f"{len(hits)} hits for {query}", soft_wrap=True)
+    console.print(_hits(hits, label) if len(hits) else NOTHING_FOUND)
     for kind, targets in notable(answer.predictions).items():
         if targets:
             values = ", ".join(f"{title_of(target)} {target.value:.2f}" for target in targets)
@@ -37,33 +41,34 @@ def print_answer(hits: pd.DataFrame, answer: Answer, query: str, label: str | No
 
 
 def _scales(scales: pd.DataFrame) -> Table:
-    table = _table("scales, * is shown", ["halvings", "patches", "first hit", "distance", "z", "p"])
+    table = _table(["halvings", "patches", "first hit", "distance", "z", "p"])
     for row in scales.to_dict("records"):
         name = f"{'* ' if row['is_shown'] else ''}{row['halvings']}"
         numbers = (_short(row["distance"]), _short(row["z"], 3), _short(row["p"], 3))
-        table.add_row(name, str(row["patches"]), str(row["first_hit"]), *numbers)
+        table.add_row(name, str(row["patches"]), _short(row["first_hit"]), *numbers)
     return table
 
 
-def _hits(hits: pd.DataFrame, query: str, label: str | None) -> Table:
+def _hits(hits: pd.DataFrame, label: str | None) -> Table:
     labels = [label] if label is not None and label in hits else []
     chance = [name for name in CHANCE_COLUMNS if hits[name].notna().any()]
     named = [name.replace("_", " ") for name in chance]
-    headings = ["rank", "slide", "patient", *labels, "x", "y", "distance", *named, "score"]
-    table = _table(f"{len(hits)} hits for {query}", headings)
+    table = _table(["rank", "slide", "patient", *labels, "x", "y", "distance", *named, "score"])
     for row in hits.to_dict("records"):
-        texts = [str(row[name]) for name in ("slide_id", "patient_id", *labels, "x", "y")]
+        texts = [_short(row[name]) for name in ("slide_id", "patient_id", *labels, "x", "y")]
         numbers = [_short(row["distance"]), *(_short(row[name], 3) for name in chance), _short(row["score"])]
         table.add_row(str(row["rank"] + 1), *texts, *numbers)
     return table
 
 
-def _table(title: str, headings: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def _table(headings: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in headings:
         table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
     return table
 
 
 def _short(value: object, digits: int = 4) -> str:
-    return f"{value:.{digits}g}" if isinstance(value, float) and value == value else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return "–" if math.isnan(value) else f"{value:.{digits}g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -23,14 +24,17 @@ from src.runs.searchable import Searchable
 from src.runs.slide_heat import SlideHeat
 from src.runs.slide_pictures import SlidePictures
 
-_QUERY_PX, _SCALE_PX = 720, 200
+log = logging.getLogger(__name__)
+
+_QUERY_PX, _OF_MANY_PX, _SCALE_PX = 720, 360, 200
 
 
 def query_pictures(answer: Answer) -> list[QueryPicture]:
     """Every image of the query with its patches, and their attention where there is a trained head."""
     shown, n_patches = answer.shown, len(answer.shown.query.coords)
+    px = _QUERY_PX if len(shown.images) == 1 else _OF_MANY_PX
     return [
-        QueryPicture(image.slide.slide_id, _query_picture(image, patches, weights, n_patches))
+        QueryPicture(image.slide.slide_id, _query_picture(image, patches, weights, n_patches, px))
         for image, patches, weights in zip(shown.images, shown.patches, answer.attention_by_image(), strict=True)
     ]
 
@@ -52,6 +56,8 @@ def hit_views(hits: pd.DataFrame, labels: Sequence[str], answer: Answer, searcha
         answer: what they answer.
         searchable: what was searched.
     """
+    if answer.attention is not None and searchable.features is None:
+        log.info("no heat maps of the hits' slides, as the features of the cohort are not at hand")
     slides = SlidePictures(searchable.cohort)
     heat = SlideHeat(searchable.engine.code, None if answer.attention is None else searchable.features)
     rows = hits.head(MAX_PICTURED).to_dict("records")
@@ -63,7 +69,7 @@ def _query_picture(
     patches: Patches,
     weights: Float32[np.ndarray, " patch"] | None,
     n_patches: int,
-    px: int = _QUERY_PX,
+    px: int,
 ) -> Image:
     slide = image.slide
     pixels = slide.overview(max(1.0, max(slide.width_px, slide.height_px) / px))

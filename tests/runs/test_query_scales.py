@@ -51,6 +51,10 @@ def test_a_patch_without_a_size_counts_as_256_px() -> None:
     assert halvings_to_try("auto", [image(1024, 1024, mpp=0.25)], [WholeImage()]) == range(3)
 
 
+def test_patches_of_level_0_are_counted_in_its_pixels() -> None:
+    assert halvings_to_try("auto", [image(1024, 1024, mpp=0.25)], [CentredGrid(official_level0=True)]) == range(3)
+
+
 def test_a_number_of_halvings_is_the_only_one_tried() -> None:
     assert halvings_to_try(5, [image(100, 90)], [CentredGrid()]) == range(5, 6)
 

@@ -59,7 +59,7 @@ def _written(picture: Image, boxes: Int[np.ndarray, "patch 4"], attention: Float
     draw = PIL.ImageDraw.Draw(image)
     for (x, y, width, height), share in zip(boxes.tolist(), attention.tolist(), strict=True):
         if not np.isnan(share) and min(width, height) >= _SMALLEST_WRITTEN_PX:
-            font = PIL.ImageFont.load_default(min(20, width // 4))
+            font = PIL.ImageFont.load_default(min(28, width // 4))
             place = (x + width / 2, y + height / 2)
             draw.text(place, f"{100 * share:.3g}", _WHITE, font, "mm", stroke_width=2, stroke_fill=_BLACK)
     return np.asarray(image)

@@ -16,6 +16,11 @@ from src.models.predicted import Predicted
 MAX_PICTURED = 40
 """Hits that are shown with pictures; those after them are rows of a table, so that the page stays light."""
 
+NOTHING_FOUND = (
+    "Nothing was found among the slides that may answer. An approximate index looks at a part of its rows; "
+    "index=flat, or a higher index.nprobe where there is one, looks at more."
+)
+
 
 @dataclass(frozen=True)
 class HitView:
@@ -131,6 +136,7 @@ def write_query_report(path: Path, report: QueryReport) -> None:
         classes=class_bars(report.predictions),
         numbers=number_bars(report.predictions),
         n_extreme=N_EXTREME,
+        nothing_found=NOTHING_FOUND,
     )
     write_text(path, html)
 

@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint bench install clean
 .DEFAULT_GOAL := demo
 
 install: $(READY)
@@ -32,6 +32,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.training
 
 clean:
 	rm -rf $(VENV) outputs cache

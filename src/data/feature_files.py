@@ -10,6 +10,7 @@ both true, TRIDENT's is written and `clam_reads_these_pixels` is false.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +170,7 @@ def _clam_level(geometry: PatchGeometry) -> int | None:
 
 def _read(file: h5py.File, path: Path, slide_id: str, mpp: float | None) -> SlideFeatures:
     values, coords = _arrays(file, path, slide_id)
-    attributes = {**file.attrs, **file["coords"].attrs}
+    attributes = ChainMap(file["coords"].attrs, file.attrs)  # reads only what is asked for
     mpp = float(attributes["mpp"]) if "mpp" in attributes else mpp
     if attributes.get("unit") == "um":
         coords = _microns_to_pixels(coords, mpp, path, slide_id)
@@ -188,9 +189,9 @@ def _arrays(file: h5py.File, path: Path, slide_id: str) -> tuple[np.ndarray, np.
         raise FeatureFileError(
             f"{slide_id}: {path} has features {file[key].shape} and coords {coords.shape}, expected (N, D) and (N, 2)"
         )
-    if not np.isfinite(values).all():
+    if not np.isfinite(values.sum(dtype=np.float64)):  # one pass, no mask as large as the features
         raise FeatureFileError(f"{slide_id}: {path} has NaN or infinite features; extract the slide again")
-    return values.astype(np.float32), coords
+    return values.astype(np.float32, copy=False), coords
 
 
 def _colours(file: h5py.File, n_patches: int) -> PatchColours | None:

@@ -30,26 +30,25 @@ def class_weights(labels: pd.Series, classes: Sequence[str]) -> tuple[float, ...
 
 
 def cross_entropy(
-    logits: Float[Tensor, "slide class"],
-    targets: Float[Tensor, " slide"],
-    weights: Sequence[float] | None = None,
+    logits: Float[Tensor, "slide column class"],
+    targets: Float[Tensor, "slide column"],
+    weights: Float[Tensor, "column class"],
     is_effective: bool = False,
-) -> Float[Tensor, ""]:
-    """Mean cost of the slides whose class is known; 0 where none counts.
+) -> Float[Tensor, " column"]:
+    """Mean cost of each column over the slides whose class is known; 0 where none counts.
 
     Args:
-        logits: one per class.
+        logits: one per class; minus infinity where a column has fewer classes than others.
         targets: position of the class; NaN where it is unknown or ignored.
-        weights: cost of each class, all 1 by default.
+        weights: cost of each class.
         is_effective: divide by the number of slides, so that a weight works on a batch of one slide too. Otherwise by
             the sum of their weights, as torch and HERE do, which cancels the weight of a single slide.
     """
     is_known = ~targets.isnan()
-    position = targets.nan_to_num(0).long()
-    weight = logits.new_ones(logits.shape[1]) if weights is None else logits.new_tensor(weights)
-    slide_weight = weight[position] * is_known
-    cost = -logits.log_softmax(1).gather(1, position[:, None])[:, 0] * slide_weight
-    return _ratio(cost.sum(), is_known.sum() if is_effective else slide_weight.sum())
+    position = targets.nan_to_num(0).long()[..., None]
+    slide_weight = weights.expand_as(logits).gather(2, position)[..., 0] * is_known
+    cost = -logits.log_softmax(2).gather(2, position)[..., 0] * slide_weight
+    return _ratio(cost.sum(0), is_known.sum(0) if is_effective else slide_weight.sum(0))
 
 
 def squared_error(

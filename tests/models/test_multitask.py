@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from math import isnan, nan
 from pathlib import Path
 
@@ -97,28 +98,55 @@ def test_f1_is_that_of_the_official_logger(golden_dir: Path) -> None:
     assert ours == pytest.approx({name: recorded[name] for name in ours}, abs=1e-9)
 
 
+def _cross_entropy(logits: Tensor, targets: Tensor, weights: Sequence[float], is_effective: bool = False) -> Tensor:
+    """Of one column."""
+    return cross_entropy(logits[:, None], targets[:, None], torch.tensor([list(weights)]), is_effective)[0]
+
+
 def test_weighted_cross_entropy_is_that_of_torch() -> None:
     logits, weights = torch.randn(9, 3), (0.5, 2.0, 4.0)
     targets = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 1])
     expected = functional.cross_entropy(logits, targets, torch.tensor(weights), ignore_index=2)
     known = targets.float().masked_fill(targets == 2, nan)
-    torch.testing.assert_close(cross_entropy(logits, known, weights), expected)
+    torch.testing.assert_close(_cross_entropy(logits, known, weights), expected)
     mean = functional.cross_entropy(logits, targets, torch.tensor(weights), ignore_index=2, reduction="sum") / 7
-    torch.testing.assert_close(cross_entropy(logits, known, weights, is_effective=True), mean)
+    torch.testing.assert_close(_cross_entropy(logits, known, weights, is_effective=True), mean)
+
+
+def test_columns_of_any_number_of_classes_are_judged_at_once_as_one_by_one() -> None:
+    columns = (
+        ClassColumn("a", ("x", "y"), None, (1.0, 3.0)),
+        ClassColumn("b", ("x", "y", "z", "w")),
+        ClassColumn("c", ("x", "y", "z"), "z"),
+    )
+    task = MultiTask(columns, ("age",), effective_class_weights=True)
+    outputs = torch.randn(6, 10, requires_grad=True)
+    positions = torch.tensor([[0, 3, 1], [1, 0, 0], [1, 2, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
+    losses = task.losses(outputs, torch.cat([positions.float(), torch.zeros(6, 1)], dim=1))
+    parts = torch.split(outputs, list(task.sizes), dim=1)
+    expected = [functional.cross_entropy(part, positions[:, i]) for i, part in enumerate(parts[1:3], start=1)]
+    torch.testing.assert_close(losses[1:3], torch.stack(expected))
+    by_hand = functional.cross_entropy(parts[0], positions[:, 0], torch.tensor([1.0, 3.0]), reduction="sum") / 6
+    torch.testing.assert_close(losses[0], by_hand)
+    losses.sum().backward()  # type: ignore[no-untyped-call]
+    assert outputs.grad is not None
+    assert outputs.grad.isfinite().all()
+    probabilities = torch.cat([part.softmax(1) for part in parts[:3]], dim=1)
+    torch.testing.assert_close(task.predict(outputs[0])[:9], probabilities[0])
 
 
 def test_class_weight_of_one_slide_cancels_unless_it_is_effective() -> None:
     logits, target = torch.randn(1, 3), torch.tensor([1.0])
-    plain = cross_entropy(logits, target).item()
-    assert cross_entropy(logits, target, (1.0, 5.0, 1.0)).item() == pytest.approx(plain)
-    assert cross_entropy(logits, target, (1.0, 5.0, 1.0), is_effective=True).item() == pytest.approx(5 * plain)
+    plain = functional.cross_entropy(logits, target.long()).item()
+    assert _cross_entropy(logits, target, (1.0, 5.0, 1.0)).item() == pytest.approx(plain)
+    assert _cross_entropy(logits, target, (1.0, 5.0, 1.0), is_effective=True).item() == pytest.approx(5 * plain)
 
 
 @pytest.mark.parametrize("is_effective", [False, True])
 def test_head_without_a_label_that_counts_costs_zero_and_has_a_zero_gradient(is_effective: bool) -> None:
-    for target, weights in ((nan, None), (1.0, (2.0, 0.0, 3.0))):
+    for target, weights in ((nan, (1.0, 1.0, 1.0)), (1.0, (2.0, 0.0, 3.0))):
         logits = torch.randn(1, 3, requires_grad=True)
-        cost = cross_entropy(logits, torch.tensor([target]), weights, is_effective)
+        cost = _cross_entropy(logits, torch.tensor([target]), weights, is_effective)
         cost.backward()  # type: ignore[no-untyped-call]
         assert cost.item() == 0
         assert logits.grad is not None

@@ -50,6 +50,23 @@ class BestCheckpoint(ModelCheckpoint):
         super().load_state_dict({**state_dict, "dirpath": self.dirpath} if is_best_there else state_dict)
 
 
+class LastCheckpoint(ModelCheckpoint):
+    """Writes every epoch to last.ckpt, so that a stopped training repeats one epoch at most.
+
+    Differs from `ModelCheckpoint(save_last=True)`, which writes it only when the best epoch changes. List it behind the
+    checkpoint of the best epoch, whose state it holds.
+
+    Args:
+        dirpath: folder of last.ckpt.
+    """
+
+    def __init__(self, dirpath: str | Path) -> None:
+        super().__init__(dirpath, filename="last", monitor=None, save_top_k=1, enable_version_counter=False)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """There is nothing to go on from."""
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A Lightning checkpoint of plain values and tensors.
 

@@ -20,7 +20,7 @@ from src.models.bag_classifier import BagClassifier
 from src.models.bag_data import BagDataModule
 from src.models.bags import Bag
 from src.models.heads.abmil import Abmil
-from src.models.resume import BestCheckpoint, History, read_checkpoint, refuse_other_settings
+from src.models.resume import BestCheckpoint, History, LastCheckpoint, read_checkpoint, refuse_other_settings
 from src.models.tasks import Classification, ClassTask
 from tests.models.bags import MemoryStore, cohort_of
 
@@ -51,7 +51,11 @@ def _trainer(folder: Path, max_epochs: int) -> Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        callbacks=[BestCheckpoint(dirpath=folder, monitor="val/loss", save_last=True, filename="best"), History()],
+        callbacks=[
+            BestCheckpoint(dirpath=folder, monitor="val/loss", filename="best"),
+            LastCheckpoint(folder),
+            History(),
+        ],
     )
 
 
@@ -74,6 +78,18 @@ def test_resumed_training_is_bit_identical_to_an_uninterrupted_one(tmp_path: Pat
     assert all(torch.equal(whole.state_dict()[name], value) for name, value in rest.state_dict().items())
     assert _history(rest_trainer).epochs == _history(whole_trainer).epochs
     assert len(_history(rest_trainer).epochs) == 4
+
+
+def test_the_last_checkpoint_is_of_the_last_epoch_though_another_was_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, model = _trainer(tmp_path, 3), _model(lr=0.5)
+    monkeypatch.setattr(model, "on_train_epoch_start", lambda: model.classifier.weight.data.mul_(-9))
+    trainer.fit(model, _bags())
+    best = trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+    assert read_checkpoint(Path(best))["epoch"] < 2
+    assert read_checkpoint(tmp_path / "last.ckpt")["epoch"] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
 def test_dropout_and_sampling_make_a_difference_between_seeds(tmp_path: Path) -> None:

@@ -106,15 +106,15 @@ class BagDataModule(lightning.LightningDataModule):
         """Shuffled bags, sampled."""
         bags = self.bags_in("train")
         sampled = SampledBags(bags, self.max_patches or np.iinfo(np.int64).max, self.seed)
-        return self._loader(sampled, EpochSampler(len(bags), self.seed))
+        return self._loader(sampled, EpochSampler(len(bags), self.seed, self._share(len(bags))))
 
     def val_dataloader(self) -> DataLoader[Bag]:
-        """Whole bags, in order."""
-        return self.whole("val")
+        """Whole bags, in order; several processes share them."""
+        return self._shared("val")
 
     def test_dataloader(self) -> DataLoader[Bag]:
-        """Whole bags, in order."""
-        return self.whole("test")
+        """Whole bags, in order; several processes share them."""
+        return self._shared("test")
 
     def whole(self, split: str) -> DataLoader[Bag]:
         """The bags of any split as they are, in order."""
@@ -142,5 +142,21 @@ class BagDataModule(lightning.LightningDataModule):
             }
         )
 
-    def _loader(self, bags: Dataset[Bag], sampler: Sampler[Key] | None = None) -> DataLoader[Bag]:
+    def _shared(self, split: str) -> DataLoader[Bag]:
+        bags = self.bags_in(split)
+        rank, n_processes = self._share(len(bags))
+        return self._loader(bags, range(rank, len(bags), n_processes))
+
+    def _share(self, n_slides: int) -> tuple[int, int]:
+        """Which process this is, and how many there are.
+
+        Lightning's own samplers would judge a slide twice where slides do not divide evenly, and draw one order for all
+        epochs; `use_distributed_sampler` is off for that.
+        """
+        share = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        if n_slides < share[1]:
+            raise ConfigError(f"a split has {n_slides} slides for {share[1]} processes; lower trainer.devices")
+        return share
+
+    def _loader(self, bags: Dataset[Bag], sampler: Sampler[Key] | range | None = None) -> DataLoader[Bag]:
         return LateLoader(bags, batch_size=None, sampler=sampler, num_workers=self.num_workers)

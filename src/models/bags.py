@@ -84,11 +84,21 @@ class SampledBags(Dataset[Bag]):
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Every index once, in an order drawn anew in each epoch, as (epoch, index); Lightning calls `set_epoch`."""
+    """Every index once, in an order drawn anew in each epoch, as (epoch, index); Lightning calls `set_epoch`.
 
-    def __init__(self, n: int, seed: int) -> None:
+    Several processes take turns in that order, so that each optimiser step has the slides that it has in one process;
+    the last ones begin anew where slides do not divide evenly.
+
+    Args:
+        n: slides.
+        seed: of the order.
+        share: which process this is, and how many there are.
+    """
+
+    def __init__(self, n: int, seed: int, share: tuple[int, int] = (0, 1)) -> None:
         self.n = n
         self.seed = seed
+        self.share = share
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -97,10 +107,12 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
-        return iter([(self.epoch, int(index)) for index in order])
+        rank, n_processes = self.share
+        turns = np.resize(order, len(self) * n_processes)[rank::n_processes]
+        return iter([(self.epoch, int(index)) for index in turns])
 
     def __len__(self) -> int:
-        return self.n
+        return -(-self.n // self.share[1])
 
 
 class LateLoader(DataLoader[Bag]):

@@ -90,8 +90,9 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
         tested = trainer.test(model, bags, ckpt_path=best, weights_only=True, verbose=False)[0]
         epoch = len(epochs) - 1 if best is None else int(read_checkpoint(best)["epoch"])
         found = Found(bags, task, predict(trainer, model, bags), cancers, {**tested, **epochs[epoch]}, epoch, epochs)
-        write_found(found, Path(cfg.paths.run_dir), training_curves(epochs, epoch, task.headline))
-        log_found(found, loggers, Path(cfg.paths.run_dir), best)
+        if trainer.is_global_zero:
+            write_found(found, Path(cfg.paths.run_dir), training_curves(epochs, epoch, task.headline))
+            log_found(found, loggers, Path(cfg.paths.run_dir), best)
     return {**found.metrics, "epoch": float(epoch)}
 
 

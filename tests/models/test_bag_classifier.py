@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import logging
 import math
+import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,9 @@ from lightning.pytorch import Trainer, seed_everything
 from sklearn.metrics import roc_auc_score
 
 from src.errors import ConfigError
+from src.interfaces import SlideFeatures
 from src.models.auroc import MacroAuroc
-from src.models.bag_classifier import BagClassifier
+from src.models.bag_classifier import BagClassifier, Prediction
 from src.models.bag_data import BagDataModule
 from src.models.bags import Bag
 from src.models.heads.abmil import Abmil
@@ -41,8 +43,9 @@ def _model(seed: int = 0, lr: float = 1e-2, task: ClassTask = _TASK) -> BagClass
     return BagClassifier(Abmil(8, 16, 16, dropout=0.25), task, lr=lr, seed=seed)
 
 
-def _trainer(folder: Path, max_epochs: int) -> Trainer:
+def _trainer(folder: Path, max_epochs: int, precision: Literal["32-true", "bf16-mixed"] = "32-true") -> Trainer:
     return Trainer(
+        precision=precision,
         accelerator="cpu",
         max_epochs=max_epochs,
         accumulate_grad_batches=4,
@@ -120,6 +123,35 @@ def test_classes_that_differ_are_learnt(tmp_path: Path) -> None:
     tested = trainer.test(model, _bags(), verbose=False)[0]
     assert tested["test/accuracy"] == 1.0
     assert tested["test/auroc"] == 1.0
+
+
+def test_classes_are_learnt_in_mixed_precision_and_reported_in_full(tmp_path: Path) -> None:
+    trainer, model = _trainer(tmp_path, 8, precision="bf16-mixed"), _model()
+    trainer.fit(model, _bags())
+    assert trainer.test(model, _bags(), verbose=False)[0]["test/accuracy"] == 1.0
+    assert all(math.isfinite(row["train/loss"]) for row in _history(trainer).epochs)
+    predictions = cast(list[Prediction], trainer.predict(model, _bags().whole("test")))
+    assert {each.values.dtype for each in predictions} == {torch.float32}
+
+
+def test_one_bag_is_held_at_a_time(tmp_path: Path) -> None:
+    held: list[weakref.ref[np.ndarray]] = []
+    most = []
+
+    class Watched(MemoryStore):
+        def load(self, slide_id: str) -> SlideFeatures:
+            most.append(sum(each() is not None for each in held))
+            slide = super().load(slide_id)
+            held.append(weakref.ref(slide.features))
+            return slide
+
+    labels, patients = cohort_of(12)
+    bags = BagDataModule(Watched(labels, patients), labels, patients)
+    trainer, model = _trainer(tmp_path, 2), _model()
+    trainer.fit(model, bags)
+    trainer.test(model, bags, verbose=False)
+    assert len(most) > len(labels)
+    assert max(most) <= 1  # the one before, until the next is there
 
 
 def test_classes_that_do_not_differ_are_not_learnt(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from src.errors import FeatureFileError
 from src.interfaces import FeatureStore
+
+Item = TypeVar("Item")
 
 
 class Bag(NamedTuple):
@@ -115,8 +117,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return -(-self.n // self.share[1])
 
 
-class LateLoader(DataLoader[Bag]):
-    """Starts to read at the first bag, not at `iter`: after a resume, Lightning calls `set_epoch` in between."""
+class LateLoader(DataLoader[Item]):
+    """Starts to read at the first item, not at `iter`: after a resume, Lightning calls `set_epoch` in between."""
 
-    def __iter__(self) -> Iterator[Bag]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Item]:  # type: ignore[override]
         yield from super().__iter__()

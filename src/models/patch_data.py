@@ -1,0 +1,247 @@
+"""Patches of a cohort, read from its slides when they are asked for: what networks that learn from pixels are fed.
+
+Labels are not looked at. Every random choice follows from (seed, epoch, slide or patch), so a training that was stopped
+goes on exactly as if it had not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import lightning
+import numpy as np
+from jaxtyping import Float32
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from src.data.cohort import Cohort, SlideRecord
+from src.data.files import digest, slide_digest
+from src.data.patching import Patcher
+from src.data.progress import tracked
+from src.data.slide import PyramidSlide, open_slide
+from src.errors import CohortError, ConfigError, CorruptTiles, SlideError
+from src.interfaces import Image
+from src.models.bags import EpochSampler, LateLoader, seed_of
+
+log = logging.getLogger(__name__)
+
+_OPEN_SLIDES = 16
+
+
+@runtime_checkable
+class PatchView(Protocol):
+    """What a network sees of a patch, one or several times."""
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Float32[Tensor, "view 3 height width"]:
+        """Views of one size, whatever the size of the patch, 0 to 1; all that is random comes from `rng`."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that shapes the views; JSON-serialisable."""
+        ...
+
+
+class Patch(NamedTuple):
+    """One patch, or a batch of them.
+
+    Attributes:
+        row: its place among the patches of its part of the cohort, the same in every epoch.
+        views: float32 (view, 3, height, width).
+    """
+
+    row: int | Tensor
+    views: Tensor
+
+
+@dataclass(frozen=True)
+class PatchPlace:
+    """Where a patch is read: its top-left at level 0, width and height in pixels at `mpp`."""
+
+    record: SlideRecord
+    x: int
+    y: int
+    size_px: tuple[int, int]
+    mpp: float
+
+
+class CohortPatches(Dataset[Patch]):
+    """Views of patches; asked for by (epoch, row).
+
+    Args:
+        places: of the patches.
+        view: what is seen of each.
+        seed: of the views.
+        default_mpp: microns per pixel of slides for which nothing else says it.
+    """
+
+    def __init__(self, places: Sequence[PatchPlace], view: PatchView, seed: int, default_mpp: float | None) -> None:
+        self.places = places
+        self.view = view
+        self.seed = seed
+        self.default_mpp = default_mpp
+        self._slide = lru_cache(_OPEN_SLIDES)(self._opened)
+
+    def __getitem__(self, key: tuple[int, int]) -> Patch:
+        epoch, row = key
+        place = self.places[row]
+        rng = np.random.default_rng(seed_of(self.seed, epoch, f"{place.record.slide_id} {place.x} {place.y}"))
+        return Patch(row, self.view(self.image(row), rng))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def image(self, row: int) -> Image:
+        """The patch, or the next one that can be decoded where it cannot.
+
+        Raises:
+            CorruptTiles: there is none.
+        """
+        for place in (*self.places[row:], *self.places[:row]):
+            try:
+                return self._slide(place.record).read(place.x, place.y, place.size_px, place.mpp)
+            except CorruptTiles as error:
+                log.debug("%s", error)
+        raise CorruptTiles(f"none of the {len(self)} patches can be decoded; restore the slides")
+
+    def _opened(self, record: SlideRecord) -> PyramidSlide:
+        return open_slide(record.path, record.slide_id, record.mpp, self.default_mpp)
+
+
+class PatchDataModule(lightning.LightningDataModule):
+    """The patches of a cohort, those of some patients held back to validate.
+
+    Args:
+        cohort: the slides.
+        patcher: where their patches are.
+        view: what is seen of each.
+        patches_per_slide: random ones of each slide, the same in every epoch; None for all.
+        batch_size: patches of a step.
+        val_fraction: of the patients, at least one of them; 0 for none.
+        seed: of the patches drawn, the patients held back, the order and the views.
+        num_workers: processes that read ahead.
+
+    Raises:
+        ConfigError: a setting out of range.
+    """
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        patcher: Patcher,
+        view: PatchView,
+        patches_per_slide: int | None,
+        batch_size: int,
+        val_fraction: float,
+        seed: int,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or (patches_per_slide is not None and patches_per_slide < 1):
+            raise ConfigError(
+                f"patches: batch_size is {batch_size}, patches_per_slide {patches_per_slide}; give 1 or more"
+            )
+        if not 0 <= val_fraction < 1:
+            raise ConfigError(f"patches.val_fraction is {val_fraction}; expected 0 to 1, 1 not included")
+        self.cohort = cohort
+        self.patcher = patcher
+        self.view = view
+        self.patches_per_slide = patches_per_slide
+        self.batch_size = batch_size
+        self.val_fraction = val_fraction
+        self.seed = seed
+        self.num_workers = num_workers
+
+    @cached_property
+    def places(self) -> Sequence[PatchPlace]:
+        """Every patch that takes part; tissue is searched for when this is first asked.
+
+        Raises:
+            CohortError: no slide has a patch.
+        """
+        records = list(self.cohort.records())
+        places = [place for record in tracked(records, "patches to learn from") for place in self._drawn(record)]
+        if not places:
+            raise CohortError(f"{self.cohort.name}: no slide has a patch to learn from; check its tissue and its files")
+        return places
+
+    def patches_in(self, split: str) -> CohortPatches:
+        """The patches of `train` or `val`."""
+        is_val = split == "val"
+        places = [place for place in self.places if (place.record.patient_id in self._val_patients) == is_val]
+        return CohortPatches(places, self.view, self.seed, self.cohort.default_mpp)
+
+    def train_dataloader(self) -> DataLoader[Patch]:
+        """Shuffled patches; the last batch is left out where it is not full."""
+        patches = self.patches_in("train")
+        sampler = EpochSampler(len(patches), self.seed)
+        is_full = len(patches) >= self.batch_size
+        return LateLoader(patches, self.batch_size, sampler=sampler, num_workers=self.num_workers, drop_last=is_full)
+
+    def val_dataloader(self) -> DataLoader[Patch] | list[DataLoader[Patch]]:
+        """Patches in order; none where no patient is held back."""
+        return self.whole("val") if self.val_fraction else []
+
+    def whole(self, split: str) -> DataLoader[Patch]:
+        """The patches of a split in order, seen as in the first epoch, none left out."""
+        patches = self.patches_in(split)
+        order = [(0, row) for row in range(len(patches))]
+        return LateLoader(patches, self.batch_size, sampler=order, num_workers=self.num_workers)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that shapes what is learnt from, content of the slides included; JSON-serialisable."""
+        return {
+            "slides": {record.slide_id: [_content(record), record.mpp] for record in self.cohort.records()},
+            "default_mpp": self.cohort.default_mpp,
+            "patching": self.patcher.fingerprint(),
+            "view": self.view.fingerprint(),
+            "patches_per_slide": self.patches_per_slide,
+            "batch_size": self.batch_size,
+            "val_fraction": self.val_fraction,
+            "seed": self.seed,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint remembers: a digest of the patches it was trained with."""
+        return {"data": digest(self.fingerprint())}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse to go on with other data."""
+        if state_dict["data"] != digest(self.fingerprint()):
+            raise ConfigError(
+                "the checkpoint was trained with other slides or patches than this run has; restore data=, patching=, "
+                "patches= and seed=, or start anew with ckpt_path=null"
+            )
+
+    @cached_property
+    def _val_patients(self) -> frozenset[str]:
+        patients = sorted(set(self.cohort.table["patient_id"]))
+        if not self.val_fraction:
+            return frozenset()
+        if len(patients) < 2:
+            raise ConfigError(f"{self.cohort.name}: has one patient, none can be held back; set val_fraction=0")
+        n_held_back = min(max(1, round(self.val_fraction * len(patients))), len(patients) - 1)
+        drawn = np.random.default_rng(self.seed).permutation(patients)[:n_held_back]
+        return frozenset(str(patient) for patient in drawn)
+
+    def _drawn(self, record: SlideRecord) -> list[PatchPlace]:
+        try:
+            slide = open_slide(record.path, record.slide_id, record.mpp, self.cohort.default_mpp)
+        except SlideError as error:
+            log.warning("not learnt from: %s", error)
+            return []
+        try:
+            patches = self.patcher.patches(slide)
+        finally:
+            slide.close()
+        order = np.random.default_rng(seed_of(self.seed, 0, record.slide_id)).permutation(len(patches))
+        corners = patches.coords[np.sort(order[: self.patches_per_slide])].tolist()
+        return [PatchPlace(record, x, y, patches.size_px, patches.mpp) for x, y in corners]
+
+
+def _content(record: SlideRecord) -> str:
+    return slide_digest(Path(record.path)) if Path(record.path).is_file() else ""

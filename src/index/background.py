@@ -90,7 +90,7 @@ def significance_of_hits(
     stated = np.array([hit.distance for hit in ranking])
     if isinstance(index, Hashing):
         queries, background = index.hashed(queries), index.hashed(background)
-    if queries.kind == "binary":
+    if queries.kind != "float":
         distances, squared = _hamming_distances(queries, background), stated**2
         official_squared_score = False
     elif index.distance_unit in _SQUARED_EUCLIDEAN:

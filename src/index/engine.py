@@ -15,6 +15,7 @@ from src.errors import ConfigError, FeatureFileError, IncompatibleParts, IndexMi
 from src.index.background import Background, background_file, background_in, significance_of_hits
 from src.index.codes.learned import expect_weights, weights_digest, weights_file
 from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
+from src.index.indexes.checks import fits
 from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
 from src.index.significance import Significance
 from src.index.training_sample import TrainingSample
@@ -159,7 +160,7 @@ class RetrievalEngine:
         self._load_index(opened)
         self._feature_dim = opened.manifest["feature_dim"]
         self._code_dim = opened.manifest["dim"]
-        self._background = background_in(opened, self._code_dim if self.code.kind == "binary" else 0)
+        self._background = background_in(opened, self._code_dim if self.code.kind != "float" else 0)
         self._set_table(opened.table)
 
     def use_labels(self, labels: Mapping[str, pd.Series]) -> None:
@@ -173,8 +174,18 @@ class RetrievalEngine:
         self.rows = replace(self.rows, labels=known)
 
     def query_codes(self, query: SlideFeatures) -> Codes:
-        """What is searched for: the codes of the patches that stand for the query."""
-        return _encoded(self.code.encode_query, query.slide_id, query.features[self.query_mosaic.select(query)])
+        """What is searched for: the codes of the patches that stand for the query.
+
+        Raises:
+            IndexMismatch: barcodes of another length than the database's, though they may fill as many bytes.
+        """
+        codes = _encoded(self.code.encode_query, query.slide_id, query.features[self.query_mosaic.select(query)])
+        if codes.n_bits not in (0, self._code_dim):
+            raise IndexMismatch(
+                f"{query.slide_id}: barcodes have {codes.n_bits} bits, the index was built with {self._code_dim}; "
+                "use the code it was built with, or rebuild it with build_index.py"
+            )
+        return codes
 
     def patch_size_of(self, slide_id: str) -> tuple[int, int]:
         """Width and height of the indexed patches of a slide, level-0 pixels."""
@@ -249,7 +260,7 @@ def _encoded(
 
 
 def _check_kinds(code: Code, index: Index) -> None:
-    if code.kind != index.accepts:
+    if not fits(code.kind, index.accepts):
         raise IncompatibleParts(
             f"index {_name(index)} takes {index.accepts} codes, code {_name(code)} gives {code.kind} ones; "
             f"choose a code= that gives {index.accepts} codes or an index= that takes {code.kind} ones"

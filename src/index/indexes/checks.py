@@ -12,6 +12,11 @@ from src.errors import ConfigError, IncompatibleParts, IndexMismatch
 from src.interfaces import CodeKind, Codes, Neighbours
 
 
+def fits(kind: CodeKind, accepts: CodeKind) -> bool:
+    """Whether an index can take codes of a kind; one of barcodes takes keyed ones too, without their keys."""
+    return kind == accepts or (kind, accepts) == ("keyed", "binary")
+
+
 def checked(codes: Codes, accepts: CodeKind, dim: int | None, index: str) -> Shaped[np.ndarray, "row column"]:
     """The values of `codes`, contiguous, after checking that `index` can take them.
 
@@ -26,7 +31,7 @@ def checked(codes: Codes, accepts: CodeKind, dim: int | None, index: str) -> Sha
         IndexMismatch: another number of columns than the index has.
         ConfigError: no codes, or values that are not finite.
     """
-    if codes.kind != accepts:
+    if not fits(codes.kind, accepts):
         raise IncompatibleParts(
             f"index {index} takes {accepts} codes, got {codes.kind} ones; choose another code= or index="
         )

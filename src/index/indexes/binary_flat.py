@@ -1,0 +1,71 @@
+"""Exhaustive Hamming search over barcodes (Yottixel, and what guided searches are measured against).
+
+Source: Kalra et al., "Yottixel - an image search engine for large archives of histopathology whole slide images", 2020,
+which counts the bits of every pair in Python; here faiss IndexBinaryFlat does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from jaxtyping import Bool
+
+from src.data.files import written_whole
+from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
+from src.interfaces import CodeKind, Codes, Neighbours
+
+
+class BinaryFlat:
+    """Bits that differ, counted for every row; equal distances go to the smaller row. Keys of codes play no part."""
+
+    accepts: CodeKind = "binary"
+    distance_unit = "Hamming, bits"
+
+    def __init__(self) -> None:
+        self._faiss: Any = None
+
+    def train(self, sample: Codes) -> None:
+        """Nothing has to be fitted; the sample is only checked."""
+        checked(sample, self.accepts, self._n_bytes, "binary_flat")
+
+    def add(self, codes: Codes) -> None:
+        """Append barcodes.
+
+        Raises:
+            HistoseekError: codes of the wrong kind or size.
+        """
+        barcodes = checked(codes, self.accepts, self._n_bytes, "binary_flat")
+        if self._faiss is None:
+            self._faiss = faiss.IndexBinaryFlat(8 * barcodes.shape[1])
+        self._faiss.add(barcodes)
+
+    def search(self, queries: Codes, k: int, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
+        """The `k` nearest rows of each query, min(k, allowed rows) of them."""
+        check_search(k, len(self), excluded, "binary_flat")
+        barcodes = checked(queries, self.accepts, self._n_bytes, "binary_flat")
+        parameters = faiss.SearchParameters(sel=selector(len(self), excluded))
+        distances, rows = self._faiss.search(barcodes, k, params=parameters)
+        return sorted_neighbours(distances.astype(np.float32), rows)
+
+    def save(self, path: Path) -> None:
+        """Write one faiss file."""
+        with written_whole(path) as temporary:
+            faiss.write_index_binary(self._faiss, str(temporary))
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote; the caller has checked where the file comes from."""
+        self._faiss = faiss.read_index_binary(str(path))
+
+    def describe(self) -> dict[str, Any]:
+        """What the index is, for the manifest."""
+        return {"code_size_bytes": self._n_bytes}
+
+    def __len__(self) -> int:
+        return 0 if self._faiss is None else int(self._faiss.ntotal)
+
+    @property
+    def _n_bytes(self) -> int | None:
+        return None if self._faiss is None else self._faiss.d // 8

@@ -8,7 +8,7 @@ comparisons are corrected after Holm (1979).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from jaxtyping import Float64, Int64
 from src.errors import ConfigError
 
 Average = Literal["queries", "classes", "median of classes"]
+Interval = tuple[float, float]
 
 _BATCH = 256
 
@@ -58,32 +59,60 @@ def average_of(
     return float(_average(totals, counts, average)[0])
 
 
-def bootstrap_interval(
+@dataclass(frozen=True)
+class Intervals:
+    """95 % percentile intervals of one metric, all from the same draws.
+
+    Attributes:
+        averages: of each average that was asked for.
+        classes: of the mean of each class, by its code; a class whose queries have one patient has none.
+    """
+
+    averages: Mapping[Average, Interval]
+    classes: Mapping[int, Interval]
+
+
+def bootstrap_intervals(
     values: Float64[np.ndarray, " query"],
     classes: Int64[np.ndarray, " query"],
     patients: Sequence[str],
-    average: Average = "queries",
+    averages: Sequence[Average],
     bootstrap: Bootstrap = Bootstrap(),
-) -> tuple[float, float] | None:
-    """The 95 % percentile interval of the average when the patients are drawn anew; None for fewer than two patients.
+) -> Intervals | None:
+    """The intervals of averages and classes when the patients are drawn anew; None for fewer than two patients.
 
     Args:
         values: one per query; NaN values are left out.
         classes: label code of each query, from 0.
         patients: owner of each query; all queries of a patient are drawn together.
-        average: as in `average_of`.
+        averages: as in `average_of`.
         bootstrap: number of draws and seed.
     """
     kept = ~np.isnan(values)
     names, owner = np.unique(np.asarray(patients, dtype=str)[kept], return_inverse=True)
     if len(names) < 2:
         return None
-    pooled = np.zeros_like(classes) if average == "queries" else classes
-    totals, counts = _sums(values[kept], pooled[kept], owner.astype(np.int64))
-    draws = _draws(len(names), bootstrap)
-    estimates = np.concatenate([_average(drawn @ totals, drawn @ counts, average) for drawn in draws])
-    low, high = np.quantile(estimates, [0.025, 0.975])
-    return float(low), float(high)
+    totals, counts = _sums(values[kept], classes[kept], owner.astype(np.int64))
+    drawn = [(draw @ totals, draw @ counts) for draw in _draws(len(names), bootstrap)]
+    drawn_totals, drawn_counts = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    means = _ratio(drawn_totals, drawn_counts)
+    with_patients = np.flatnonzero((counts > 0).sum(axis=0) > 1)
+    return Intervals(
+        {average: _interval(_average(drawn_totals, drawn_counts, average)) for average in averages},
+        {int(code): _interval(means[:, code]) for code in with_patients},
+    )
+
+
+def bootstrap_interval(
+    values: Float64[np.ndarray, " query"],
+    classes: Int64[np.ndarray, " query"],
+    patients: Sequence[str],
+    average: Average = "queries",
+    bootstrap: Bootstrap = Bootstrap(),
+) -> Interval | None:
+    """The 95 % interval of one average; see `bootstrap_intervals`."""
+    intervals = bootstrap_intervals(values, classes, patients, (average,), bootstrap)
+    return None if intervals is None else intervals.averages[average]
 
 
 def paired_permutation_test(
@@ -155,6 +184,12 @@ def _ratio(totals: Float64[np.ndarray, "*axes"], counts: Float64[np.ndarray, "*a
     ratio = np.full_like(totals, np.nan)
     np.divide(totals, counts, out=ratio, where=counts > 0)
     return ratio
+
+
+def _interval(estimates: Float64[np.ndarray, " sample"]) -> Interval:
+    """A draw in which a class has no query says nothing of it."""
+    low, high = np.nanquantile(estimates, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _draws(n_patients: int, bootstrap: Bootstrap) -> Iterator[Float64[np.ndarray, "sample patient"]]:

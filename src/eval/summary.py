@@ -15,7 +15,7 @@ from src.eval.judged import Judged
 from src.eval.measured import NOTHING_MEASURED
 from src.eval.metrics import Values
 from src.eval.protocols import RetrievalProtocol
-from src.eval.statistics import Average, Bootstrap, average_of, bootstrap_interval
+from src.eval.statistics import Average, Bootstrap, Interval, Intervals, average_of, bootstrap_intervals
 from src.eval.variants import chance_top_1, metrics_at
 
 CHANCE = "chance_top1"
@@ -30,18 +30,22 @@ class MetricSummary:
         average: over queries, over classes, or the median of classes.
         macro: mean over the classes that have a query.
         ci95: bootstrap interval of `value` over patients; None for fewer than two patients.
+        macro_ci95: that of `macro`.
         n_queries: queries that count.
         n_short: queries with fewer than k hits.
         per_class: mean over the queries of each class that has one.
+        per_class_ci95: its interval, of the classes with two patients.
     """
 
     value: float | None
     average: Average
     macro: float | None
-    ci95: tuple[float, float] | None
+    ci95: Interval | None
+    macro_ci95: Interval | None
     n_queries: int
     n_short: int
     per_class: Mapping[str, float]
+    per_class_ci95: Mapping[str, Interval]
 
 
 def summarise(
@@ -101,14 +105,18 @@ def _of_queries(measured: pd.DataFrame, judged: Judged) -> dict[str, Values]:
 
 def _summary(judged: Judged, values: Values, k: int, average: Average, bootstrap: Bootstrap) -> MetricSummary:
     label = judged.query_label
+    drawn = bootstrap_intervals(values, label, judged.query_patients, (average, "classes"), bootstrap)
+    intervals = drawn or Intervals({}, {})
     return MetricSummary(
         value=_number(average_of(values, label, average)),
         average=average,
         macro=_number(average_of(values, label, "classes")),
-        ci95=bootstrap_interval(values, label, judged.query_patients, average, bootstrap),
+        ci95=intervals.averages.get(average),
+        macro_ci95=intervals.averages.get("classes"),
         n_queries=int((~np.isnan(values)).sum()),
         n_short=int((judged.n_hits < k).sum()),
         per_class=_per_class(judged, values),
+        per_class_ci95={judged.class_names[code]: interval for code, interval in intervals.classes.items()},
     )
 
 

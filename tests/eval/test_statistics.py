@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.errors import ConfigError
-from src.eval.statistics import Average, Bootstrap, average_of, bootstrap_interval, holm, paired_permutation_test
+from src.eval.statistics import (
+    Average,
+    Bootstrap,
+    average_of,
+    bootstrap_interval,
+    bootstrap_intervals,
+    holm,
+    paired_permutation_test,
+)
 
 
 def test_averages_over_queries_classes_and_their_median_differ() -> None:
@@ -58,6 +66,26 @@ def test_interval_is_the_same_for_the_same_seed_and_moves_with_it() -> None:
     )
     assert first == again
     assert first != other
+
+
+def test_interval_of_a_class_is_that_of_its_queries_alone() -> None:
+    rng = np.random.default_rng(0)
+    values, classes, patients = rng.random(300), np.repeat([0, 1, 2], 100), [f"p{i}" for i in range(300)]
+    found = bootstrap_intervals(values, classes, patients, (), Bootstrap(4000))
+    assert found is not None
+    assert sorted(found.classes) == [0, 1, 2]
+    for code, interval in found.classes.items():
+        own = classes == code
+        alone = bootstrap_interval(values[own], classes[own], [f"p{i}" for i in range(100)], "queries", Bootstrap(4000))
+        assert interval == pytest.approx(alone, abs=0.01)
+
+
+def test_class_of_one_patient_has_no_interval() -> None:
+    values, classes = np.array([0.0, 1.0, 0.5, 0.5]), np.array([0, 0, 1, 1])
+    found = bootstrap_intervals(values, classes, ["a", "b", "c", "c"], ("queries", "classes"))
+    assert found is not None
+    assert list(found.classes) == [0]
+    assert set(found.averages) == {"queries", "classes"}
 
 
 def test_one_patient_has_no_interval() -> None:

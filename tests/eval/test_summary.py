@@ -53,6 +53,16 @@ def test_interval_encloses_the_value() -> None:
         assert summary.ci95 is not None
         assert summary.value is not None
         assert summary.ci95[0] <= summary.value <= summary.ci95[1]
+        assert summary.macro_ci95 is not None
+        assert summary.macro is not None
+        assert summary.macro_ci95[0] <= summary.macro <= summary.macro_ci95[1]
+
+
+def test_class_of_several_patients_has_an_interval_of_its_own() -> None:
+    summary = summarise(JUDGED, protocol(metrics=["mMV"]))["mMV@1"]
+    assert list(summary.per_class_ci95) == ["lung"]  # both queries of liver would be of one patient
+    low, high = summary.per_class_ci95["lung"]
+    assert low <= summary.per_class["lung"] <= high
 
 
 def test_queries_that_a_definition_drops_do_not_count() -> None:

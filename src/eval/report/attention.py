@@ -15,7 +15,7 @@ from src.eval.report.pictures import grid_picture
 from src.interfaces import Image
 
 _STRONGEST = 0.5
-_SMALLEST_WRITTEN_PX = 30
+_SMALLEST_WRITTEN_PX = 56
 _RED, _BLUE = (213, 40, 0), (0, 80, 200)
 _WHITE, _BLACK = (255, 255, 255), (16, 16, 16)
 

@@ -164,6 +164,10 @@ class Codes:
             return "float"
         return "binary" if self.keys is None else "keyed"
 
+    def take(self, rows: slice | Int64[np.ndarray, " kept"]) -> Codes:
+        """These codes only, in their order."""
+        return replace(self, values=self.values[rows], keys=None if self.keys is None else self.keys[rows])
+
     def __len__(self) -> int:
         return len(self.values)
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import numpy as np
 from jaxtyping import Bool
 
-from src.index.rankers.merging import nearest_of_rows
+from src.index.rankers.merging import nearest_of_rows, nearest_of_slides
 from src.interfaces import Codes, Index, Neighbours, Ranked, Ranker, Rows
 
 _FACTOR = 4
+_MAX_FOUND = 1 << 23  # 96 MiB of distances and rows
+
+
+@runtime_checkable
+class CountsSlides(Protocol):
+    """A ranking that asks for every row, but counts only the nearest of each slide to each query code.
+
+    Attributes:
+        counts_nearest_of_slide: always true.
+    """
+
+    counts_nearest_of_slide: bool
 
 
 def neighbours_for(
@@ -18,7 +32,8 @@ def neighbours_for(
 
     An exhaustive ranking gets enough of them that no row which was not asked for can change its first `k` answers; on
     an exact index its answer is therefore exact. It may take memory for every row and query code, 12 bytes each. An
-    index that has no more rows to answer (one that visits a part of its lists) is not asked again.
+    index that has no more rows to answer (one that visits a part of its lists) is not asked again. A ranking that
+    counts only the nearest row of each slide (`CountsSlides`) gets these, with memory for a block of query codes.
 
     Args:
         ranking: says how many rows it counts, and whether it is exhaustive.
@@ -30,6 +45,8 @@ def neighbours_for(
     """
     n_allowed = len(rows) if is_excluded is None else int(np.sum(~is_excluded))
     n_counted = n_allowed if ranking.n_neighbours is None else min(ranking.n_neighbours, n_allowed)
+    if isinstance(ranking, CountsSlides):
+        return _nearest_of_slides(index, rows, queries, n_allowed, is_excluded)
     if not ranking.is_exhaustive:
         return index.search(queries, n_counted, is_excluded)
     n_answers = min(k, n_allowed if ranking.ranks == "patches" else _n_allowed_slides(rows, is_excluded))
@@ -41,6 +58,16 @@ def neighbours_for(
             return neighbours
         n_wanted *= _FACTOR
     return index.search(queries, n_allowed, is_excluded)
+
+
+def _nearest_of_slides(
+    index: Index, rows: Rows, queries: Codes, n_allowed: int, is_excluded: Bool[np.ndarray, " row"] | None
+) -> Neighbours:
+    """Every row is found, but of only so many query codes at a time, at least one."""
+    step = max(1, _MAX_FOUND // n_allowed)
+    blocks = [queries.take(slice(start, start + step)) for start in range(0, len(queries), step)]
+    parts = [nearest_of_slides(index.search(block, n_allowed, is_excluded), rows) for block in blocks]
+    return Neighbours(np.concatenate([part.distances for part in parts]), np.concatenate([part.rows for part in parts]))
 
 
 def _n_allowed_slides(rows: Rows, is_excluded: Bool[np.ndarray, " row"] | None) -> int:

@@ -59,6 +59,19 @@ def nearest_of_rows(neighbours: Neighbours) -> tuple[Int64[np.ndarray, " hit"], 
     return rows, nearest
 
 
+def nearest_of_slides(neighbours: Neighbours, rows: Rows) -> Neighbours:
+    """Of the rows that each query code found, the nearest of each slide; equally near ones give the smaller row."""
+    shape = (len(neighbours.rows), len(rows.slide_ids))
+    nearest = Neighbours(np.full(shape, np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64))
+    for code, found in enumerate(neighbours.rows):
+        n_found = int((found >= 0).sum())
+        slides, place = np.unique(rows.slide_of_row[found[:n_found]], return_index=True)  # the first is the nearest
+        nearest.rows[code, slides] = found[place]
+        nearest.distances[code, slides] = neighbours.distances[code, place]
+    order = np.lexsort((nearest.rows, nearest.distances), axis=1)
+    return Neighbours(*(np.take_along_axis(part, order, axis=1) for part in (nearest.distances, nearest.rows)))
+
+
 def as_hits(
     hits: MergedHits,
     scores: Int64[np.ndarray, " hit"] | Float32[np.ndarray, " hit"] | Float64[np.ndarray, " hit"],

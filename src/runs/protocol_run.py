@@ -31,7 +31,9 @@ from src.index.exact_recall import ExactRecall, exact_recall
 from src.interfaces import Ranking, SlideFeatures
 from src.runs.cli import CONF
 from src.runs.encoder_cost import encoder_cost
+from src.runs.index_size import index_size
 from src.runs.job import Outcome
+from src.runs.memory import MemoryMark
 from src.runs.mosaic_pictures import MOSAICS_FOLDER, write_mosaic_pictures
 from src.runs.prepare import Database, Features, prepare_cohort, prepare_database, prepare_features
 from src.runs.protocol_report import log_protocol, print_metrics, write_report
@@ -55,6 +57,7 @@ class Question:
 
 def run_protocol(cfg: DictConfig) -> Outcome:
     """Prepare what is missing, ask every query, save the rankings, then measure them."""
+    memory = MemoryMark.set()
     protocol: RetrievalProtocol = instantiate(cfg.eval, _convert_="all")
     cfg = _ranking_of_unit(cfg, protocol)
     cohort = prepare_cohort(cfg)
@@ -67,8 +70,7 @@ def run_protocol(cfg: DictConfig) -> Outcome:
     with exact_recall(database.engine, features.store, protocol.recall_against_exact, run_dir) as recall:
         latencies_ms = _ask_all(protocol, cohort, features.store, database.engine, run_dir, recall)
         save_measured(run_dir, {recall_key(recall.k): recall.values()} if recall else {})
-    timing = _timing(features, database, latencies_ms)
-    write_json(run_dir / "timing.json", timing)
+    write_json(run_dir / "timing.json", _timing(features, database, latencies_ms) | memory.values())
     _write_items(run_dir / ITEMS_FILE, protocol, cohort, database.engine)
     return replace(_measure(cfg, protocol, run_dir, cohort, database), n_failed_slides=features.n_failed)
 
@@ -140,18 +142,13 @@ def _questions(
 
 def _timing(features: Features, database: Database, latencies_ms: list[float]) -> dict[str, Any]:
     """Times, sizes, and what the index became when it was fitted, which can be less than what was asked for."""
-    rows = database.engine.rows
-    size_bytes = sum(path.stat().st_size for path in database.folder.glob("index.*"))
     return {
         "features_s": round(features.seconds, 3),
         "build_s": round(database.build_seconds, 3),
         "query_median_ms": round(float(np.median(latencies_ms)), 3),
         "query_p95_ms": round(float(np.quantile(latencies_ms, 0.95)), 3),
         "n_queries": len(latencies_ms),
-        "n_rows": len(rows),
-        "n_slides": len(rows.slide_ids),
-        "index_size_bytes": size_bytes,
-        "index_bytes_per_row": round(size_bytes / len(rows), 1),
+        **index_size(database.engine, database.folder, features.statuses),
         **{f"index_{name}": value for name, value in database.engine.index.describe().items()},
         **encoder_cost(features.encoder, features.encode_ms_per_patch),
     }

@@ -44,6 +44,9 @@ def test_second_run_reuses_features_and_index(
     built, reused = (json.loads((tmp_path / run / "timing.json").read_text()) for run in "ab")
     assert reused["build_s"] == built["build_s"] > 0
     assert reused["index_bytes_per_row"] == pytest.approx(built["index_size_bytes"] / 8, abs=0.1)
+    assert reused["index_bytes_per_slide"] == reused["index_bytes_per_row"]
+    assert reused["area_mm2_per_slide"] == pytest.approx(0.15 * 0.11)  # 300 x 220 px of 0.5 um
+    assert "memory_peak_bytes" in reused
 
 
 def test_cost_of_the_encoder_is_measured_once_and_kept(script: Script, regions: Path, tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""The memory of one run, in a process that may have done others before it.
+
+The kernel's high-water mark of the resident set is set back when a run starts, so that the runs of one sweep do not
+inherit the highest peak before them. What the process holds at that moment (libraries, and what earlier runs left) is
+told beside it. Worker processes are not counted, and nothing is measured where there is no Linux kernel.
+"""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"  # see proc(5)
+
+
+@dataclass(frozen=True)
+class MemoryMark:
+    """The start of a run.
+
+    Attributes:
+        start_bytes: resident set when the run started; None where its peak cannot be measured.
+    """
+
+    start_bytes: int | None
+
+    @classmethod
+    def set(cls) -> MemoryMark:
+        """Free what nobody holds any more, and set the high-water mark back to what is held now."""
+        gc.collect()
+        try:
+            _CLEAR.write_text(_RESET_PEAK)
+        except OSError:
+            return cls(None)
+        return cls(_status_bytes("VmRSS"))
+
+    def values(self) -> dict[str, int | None]:
+        """`memory_start_bytes`, and `memory_peak_bytes`, the largest resident set since then."""
+        peak_bytes = None if self.start_bytes is None else _status_bytes("VmHWM")
+        return {"memory_start_bytes": self.start_bytes, "memory_peak_bytes": peak_bytes}
+
+
+def _status_bytes(name: str) -> int:
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    return 1024 * int(line.split()[1])

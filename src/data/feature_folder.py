@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 
@@ -13,6 +15,8 @@ from src.data.feature_files import read_features, read_provenance
 from src.data.files import digest, slide_digest
 from src.errors import FeatureFileError
 from src.interfaces import SlideFeatures
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,13 @@ class FeatureFolder:
         folder: where the files are; ours, CLAM's, TRIDENT's or STAMP's.
         records: cohort row of each slide that has at least one patch, in cohort order.
         dim: columns of every file.
+        encoder: that the files name; empty where they name none.
     """
 
     folder: Path
     records: Mapping[str, SlideRecord]
     dim: int
+    encoder: str = ""
 
     @property
     def slide_ids(self) -> Sequence[str]:
@@ -37,13 +43,22 @@ class FeatureFolder:
     def load(self, slide_id: str) -> SlideFeatures:
         """Read one slide; a file of another dimension is refused."""
         record = self._record(slide_id)
-        slide = read_features(self.folder / f"{slide_id}.h5", slide_id, record.mpp)
+        slide = read_features(self._path(slide_id), slide_id, record.mpp)
         if slide.features.shape[1] != self.dim:
             raise FeatureFileError(
                 f"{slide_id}: features have {slide.features.shape[1]} columns, the other slides in {self.folder} "
                 f"have {self.dim}; extract the cohort with one encoder"
             )
         return slide
+
+    def check_encoder(self, slide_id: str) -> None:
+        """Raise a FeatureFileError when the slide's file names another encoder than the others do."""
+        name = read_provenance(self._path(slide_id)).get("encoder", self.encoder)
+        if name != self.encoder:
+            raise FeatureFileError(
+                f"{slide_id}: {self._path(slide_id)} holds features of {name}, those of the other slides are of "
+                f"{self.encoder}; extract the cohort with one encoder"
+            )
 
     def patient_of(self, slide_id: str) -> str:
         """Owner of the slide."""
@@ -53,13 +68,19 @@ class FeatureFolder:
         """Names the content: every slide, its patient, and what shaped its features."""
         return digest({slide_id: [self._content(slide_id), self.patient_of(slide_id)] for slide_id in self.slide_ids})
 
+    def _path(self, slide_id: str) -> Path:
+        return self.folder / f"{slide_id}.h5"
+
     def _content(self, slide_id: str) -> str:
-        path = self.folder / f"{slide_id}.h5"
+        path = self._path(slide_id)
         return read_provenance(path).get("key") or slide_digest(path)
 
     def _record(self, slide_id: str) -> SlideRecord:
         if slide_id in self.records:
             return self.records[slide_id]
+        if self._path(slide_id).exists():
+            read_features(self._path(slide_id), slide_id)  # says what is wrong with a damaged file
+            raise FeatureFileError(f"{slide_id}: {self._path(slide_id)} holds no patch; extract the slide again")
         raise FeatureFileError(f"{slide_id}: no features in {self.folder}; {len(self.records)} other slides have some")
 
 
@@ -70,18 +91,25 @@ def open_feature_folder(folder: Path, cohort: Cohort) -> FeatureFolder:
         FeatureFileError: no slide of the cohort has features there.
     """
     records: dict[str, SlideRecord] = {}
-    dim = 0
+    dims, encoders = Counter[int](), Counter[str]()
     for record in cohort.records():
-        n_patches, columns = _shape(folder / f"{record.slide_id}.h5")
+        path = folder / f"{record.slide_id}.h5"
+        n_patches, columns = _shape(path)
         if n_patches:
             records[record.slide_id] = record
-            dim = dim or columns
+            dims[columns] += 1
+            encoders.update(filter(None, [read_provenance(path).get("encoder")]))
     if not records:
         raise FeatureFileError(
             f"no slide of cohort {cohort.name} has features in {folder}; "
             f"expected files such as {next(cohort.records()).slide_id}.h5"
         )
-    return FeatureFolder(folder, records, dim)
+    return FeatureFolder(folder, records, _most_common(dims, 0), _most_common(encoders, ""))
+
+
+def _most_common(counts: Counter[T], where_none: T) -> T:
+    """What most slides have, so that an odd first one does not condemn the others."""
+    return counts.most_common(1)[0][0] if counts else where_none
 
 
 def _shape(path: Path) -> tuple[int, int]:

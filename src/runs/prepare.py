@@ -156,6 +156,7 @@ def _given(store: FeatureFolder, cohort: Cohort) -> tuple[FeatureFolder, list[Sl
     for record in tracked(list(cohort.records()), "features, given"):
         try:
             slide = store.load(record.slide_id)
+            store.check_encoder(record.slide_id)
             size = slide.patch_size_level0[0]
             status = SlideStatus(record.slide_id, "ok", "", len(slide.features), 0, size, slide.mpp, is_reused=True)
         except FeatureFileError as error:

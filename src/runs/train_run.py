@@ -11,6 +11,7 @@ import lightning
 import pandas as pd
 from hydra.utils import instantiate
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from src.data.cohort import SPLIT_COLUMN, Cohort
@@ -84,7 +85,7 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
         log_config(loggers, cfg)
         history = History()
         trainer = _trainer(cfg, history, loggers)
-        trainer.fit(model, bags, ckpt_path=cfg.ckpt_path, weights_only=True)
+        _fit(trainer, model, bags, cfg.ckpt_path)
         best, epochs = _best_checkpoint(trainer), history.epochs
         # Here the trainer takes callbacks, history too, back to the state of the best checkpoint.
         tested = trainer.test(model, bags, ckpt_path=best, weights_only=True, verbose=False)[0]
@@ -140,6 +141,13 @@ def _trainer(cfg: DictConfig, history: History, loggers: Sequence[Logger]) -> Tr
         callbacks=[*callbacks, history], logger=list(loggers)
     )
     return trainer
+
+
+def _fit(trainer: Trainer, model: BagClassifier, bags: BagDataModule, ckpt_path: str | None) -> None:
+    try:
+        trainer.fit(model, bags, ckpt_path=ckpt_path, weights_only=True)
+    except MisconfigurationException as error:  # such as a monitored metric that val has no slides for
+        raise ConfigError(f"trainer or callbacks: {str(error).partition(': [')[0].splitlines()[0]}") from error
 
 
 def _best_checkpoint(trainer: Trainer) -> Path | None:

@@ -142,6 +142,12 @@ def test_resume_with_other_settings_data_or_end_is_refused(tmp_path: Path, data:
         train_head(_config(tmp_path / "rest", last, "trainer.max_epochs=1"), *data)
 
 
+def test_epoch_cannot_be_chosen_by_what_is_not_measured(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:
+    cfg = _config(tmp_path / "run", "callbacks.checkpoint.monitor=val/grade/auc", "trainer.max_epochs=1")
+    with pytest.raises(ConfigError, match=r"val/grade/auc.*could not find the monitored key.*metrics$"):
+        train_head(cfg, *data)
+
+
 def test_fast_dev_run_goes_through(tmp_path: Path, data: tuple[Cohort, MemoryStore]) -> None:
     metrics = train_head(_config(tmp_path / "run", trainer="fast_dev_run"), *data)
     assert "test/loss" in metrics

@@ -56,6 +56,8 @@ def _link(merged: DictConfig) -> None:
         merged.engine[part] = f"${{{part}}}"
     if "checkpoint" in merged.code:
         merged.code.checkpoint = "${head.checkpoint}"
+    if "label" in merged.ranking:
+        merged.ranking.label = "${oc.select:eval.label,${data.label}}"
     if "segmenter" in merged.patching.slides:
         merged.patching.slides.segmenter = "${tissue}"
 

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -24,6 +25,7 @@ PRIMARY = """
 hydra:
   searchpath: ["file://{conf}"]
 defaults:
+  - encoder: stain_texture
   - patching: whole_image
   - mosaic: all_patches
   - code: l2
@@ -32,8 +34,11 @@ defaults:
   - engine: {engine}
   - _self_
 seed: 0
+data: {{label: tissue}}
 head: {{checkpoint: null}}
 """
+
+LABELS = {"tissue": pd.Series({f"s{i:03d}": f"class {i % 3}" for i in range(9)})}
 
 every_engine = pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "engine").glob("*.yaml")))
 several_databases = settings(deadline=None, max_examples=12)
@@ -61,6 +66,7 @@ def make(name: str) -> RetrievalEngine:
 def built(name: str, store: MemoryStore) -> RetrievalEngine:
     engine = make(name)
     engine.build(store)
+    engine.use_labels(LABELS)
     return engine
 
 
@@ -114,6 +120,7 @@ def test_saved_engine_answers_the_same(name: str, seed: int, n_patches: list[int
     with tempfile.TemporaryDirectory() as folder:
         engine.save(Path(folder) / "index")
         loaded.load(Path(folder) / "index")
+    loaded.use_labels(LABELS)
     assert loaded.search(query_of(seed), k) == engine.search(query_of(seed), k)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from src.eval import figures
-from src.eval.leaderboard import Leaderboard, Run
+from src.eval.leaderboard import Leaderboard
+from src.eval.run import Run
 
 _GIGA = 1e9
 _OF_THE_COHORT = ("data", "eval.label")

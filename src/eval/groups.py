@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from src.data.files import write_text
-from src.eval.leaderboard import Leaderboard, Run
+from src.eval.leaderboard import Leaderboard
+from src.eval.run import Run
 
 REPEATS = ("seed", "bags.seed", "bags.split_seed")
 """Keys that repeat an experiment; any other key makes another one."""

@@ -2,63 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
 
-from src.eval.statistics import holm, paired_permutation_test
+from src.eval.pairs import against_first
+from src.eval.run import Run
+from src.eval.statistics import Interval
 from src.eval.summary import CHANCE
-
-DONE = "ok"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What is known of one run.
-
-    Attributes:
-        name: of the engine, or of the head that was trained.
-        overrides: what the command line changed, as `key=value`.
-        status: `ok`, or anything else for a run without a result.
-        reason: why there is no result.
-        metrics: key -> summary, as metrics.json has them.
-        timing: name (with its unit at the end) -> value.
-        per_query: the table of single values, where it was saved.
-        config: the whole configuration of the run.
-    """
-
-    name: str
-    overrides: Sequence[str] = ()
-    status: str = DONE
-    reason: str = ""
-    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    timing: Mapping[str, Any] = field(default_factory=dict)
-    per_query: pd.DataFrame | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.status == DONE and not self.metrics:
-            raise ValueError(f"run {self.name}: status is {DONE}, but there are no metrics")
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the run has a result."""
-        return self.status == DONE
-
-    def choice(self, group: str) -> str | None:
-        """What the command line said of a group or key; None where it said nothing."""
-        said = dict(override.partition("=")[::2] for override in self.overrides)
-        return said.get(group)
-
-    def value(self, key: str) -> float | None:
-        """One metric's value; None where the run has none."""
-        value = self.metrics.get(key, {}).get("value")
-        return None if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -89,7 +42,12 @@ class Leaderboard:
         metrics = tuple(dict.fromkeys(key for run in runs if run.is_done for key in run.metrics if key != CHANCE))
         key = sorted_by or (metrics[0] if metrics else "")
         ordered = tuple(sorted(runs, key=lambda run: _place(run, key)))
-        return cls(ordered, metrics, key, _against_best(ordered, key, seed))
+        return cls(ordered, metrics, key, against_first(ordered, key, seed))
+
+    @property
+    def cut_offs(self) -> list[int]:
+        """Every k of the metrics."""
+        return sorted({k for run in self.runs for k in run.n_short})
 
     @property
     def shared(self) -> list[str]:
@@ -110,18 +68,22 @@ class Leaderboard:
         return ", ".join([*name, *map(_short, own)])
 
     def table(self) -> pd.DataFrame:
-        """Plain numbers, one row per run: a metric has columns `mAP@5`, `mAP@5_low`, `mAP@5_high`."""
+        """Plain numbers, one row per run.
+
+        A metric has columns `mAP@5`, `mAP@5_low`, `mAP@5_high`, and `mAP@5_macro` with its own; `n_short@5` counts
+        the queries with fewer than five hits.
+        """
         return pd.DataFrame([_record(self, run, p) for run, p in zip(self.runs, self.p_values, strict=True)])
 
     def classes(self) -> pd.DataFrame:
-        """One row per run, metric and class."""
+        """One row per run, metric and class, with its interval where it has one."""
         records = [
-            {"name": run.name, "overrides": " ".join(run.overrides), "metric": key, "class": name, "value": value}
+            (run.name, " ".join(run.overrides), key, name, value, *(run.class_intervals(key).get(name) or (None, None)))
             for run in self.runs
             for key in self.metrics
-            for name, value in (run.metrics.get(key, {}).get("per_class") or {}).items()
+            for name, value in run.per_class(key).items()
         ]
-        return pd.DataFrame(records, columns=["name", "overrides", "metric", "class", "value"])
+        return pd.DataFrame(records, columns=["name", "overrides", "metric", "class", "value", "low", "high"])
 
     def best(self, key: str) -> float | None:
         """The highest value of a metric among the runs, or the lowest of a loss."""
@@ -129,48 +91,11 @@ class Leaderboard:
         return (min if _is_loss(key) else max)(values, default=None)
 
 
-def read_run(folder: Path) -> Run:
-    """One run from its folder; a run whose status.json or metrics.json is missing did not end."""
-    status = _json(folder / "status.json")
-    document = _json(folder / "metrics.json")
-    is_done = status.get("status") == DONE and bool(document)
-    per_query = folder / "per_query.parquet"
-    config = _yaml(folder / "config.yaml") or {}
-    return Run(
-        name=_run_name(config, folder),
-        overrides=_yaml(folder / ".hydra" / "overrides.yaml") or [],
-        status=DONE if is_done else _status_without_result(status),
-        reason=status.get("reason", "") or ("" if is_done else "it has no metrics.json"),
-        metrics=document if is_done else {},
-        timing=_json(folder / "timing.json"),
-        per_query=pd.read_parquet(per_query) if is_done and per_query.exists() else None,
-        config=config,
-    )
-
-
-def _status_without_result(status: Mapping[str, Any]) -> str:
-    named = str(status.get("status", "killed"))
-    return "failed" if named == DONE else named
-
-
-def _run_name(config: Mapping[str, Any], folder: Path) -> str:
-    head = str((config.get("head") or {}).get("_target_", folder.name)).rpartition(".")[2]
-    return str((config.get("engine") or {}).get("name", head))
-
-
 def _short(override: str) -> str:
     """An option of a group by its name, a key by its last word and its value."""
     key, _, value = override.lstrip("+~").partition("=")
     is_option = "." not in key and value[:1].isalpha() and value not in ("null", "true", "false")
     return value if is_option else f"{key.rpartition('.')[2]}={value}"
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
-
-
-def _yaml(path: Path) -> Any:
-    return OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else None
 
 
 def _place(run: Run, key: str) -> tuple[int, float]:
@@ -184,33 +109,19 @@ def _is_loss(key: str) -> bool:
     return key.endswith("loss")
 
 
-def _against_best(runs: Sequence[Run], key: str, seed: int) -> tuple[float | None, ...]:
-    """Each run's p against the first, over the mean of all queries; None where they answer different queries."""
-    best = _values(runs[0], key) if runs else None
-    raw = {}
-    for place, run in enumerate(runs[1:], start=1):
-        other = _values(run, key)
-        if best is not None and other is not None and best.index.sort_values().equals(other.index.sort_values()):
-            b = other.loc[best.index]
-            patients = best["query_patient"].tolist()
-            raw[place] = paired_permutation_test(best[key].to_numpy(), b[key].to_numpy(), patients, seed=seed)
-    corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
-    return tuple(corrected.get(place) for place in range(len(runs)))
-
-
-def _values(run: Run, key: str) -> pd.DataFrame | None:
-    """The run's single values of one metric by query, where it has them."""
-    if run.per_query is None or key not in run.per_query:
-        return None
-    return run.per_query.set_index("query_id")
-
-
 def _record(board: Leaderboard, run: Run, p: float | None) -> dict[str, Any]:
     record: dict[str, Any] = {"name": run.name, "overrides": " ".join(run.overrides), "status": run.status}
     for key in (*board.metrics, CHANCE):
-        low, high = run.metrics.get(key, {}).get("ci95") or (None, None)
-        record |= {key: run.value(key), f"{key}_low": low, f"{key}_high": high}
+        record |= {key: run.value(key), **_bounds(key, run.interval(key))}
+    for key in board.metrics:
+        record |= {f"{key}_macro": run.macro(key), **_bounds(f"{key}_macro", run.interval(key, "macro_ci95"))}
+    n_short = {f"n_short@{k}": run.n_short.get(k) for k in board.cut_offs}
     n_queries = run.metrics.get(board.sorted_by, {}).get("n_queries")
     timing = {name: value for name, value in run.timing.items() if isinstance(value, int | float)}
     # What was asked is timed, what could be judged is counted.
-    return record | {"p_against_best": p} | timing | {"n_queries": n_queries, "reason": run.reason}
+    return record | {"p_against_best": p} | n_short | timing | {"n_queries": n_queries, "reason": run.reason}
+
+
+def _bounds(name: str, interval: Interval | None) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}

@@ -1,6 +1,7 @@
 """A leaderboard as leaderboard.csv (plain numbers), leaderboard.md and leaderboard.html (one file, sorted by click).
 
-The values of every class stand in leaderboard_classes.csv, one row per run, metric and class.
+The values of every class stand in leaderboard_classes.csv, one row per run, metric and class; the tests of every pair
+of runs in leaderboard_pairs.csv.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from src.data.files import write_text
-from src.eval.leaderboard import Leaderboard, Run
+from src.eval.leaderboard import Leaderboard
+from src.eval.pairs import pair_table
 from src.eval.report.figure_view import FigureView
 from src.eval.report.formats import quantity
 from src.eval.report.page import render
+from src.eval.run import Run
+from src.eval.statistics import Interval
 from src.eval.summary import CHANCE
 
 MISSING = "–"
@@ -31,12 +36,14 @@ class Cell:
         interval: shown smaller beside it.
         sort: what the column is sorted by; None sorts last.
         is_best: shown bold.
+        macro: the mean over classes, shown below on the page.
     """
 
     text: str
     interval: str = ""
     sort: int | float | None = None
     is_best: bool = False
+    macro: str = ""
 
 
 def write_leaderboard(
@@ -61,8 +68,17 @@ def write_leaderboard(
     write_text(folder / "leaderboard.html", render("leaderboard.html", **page))
 
 
+def write_pairs(board: Leaderboard, folder: Path, seed: int) -> pd.DataFrame:
+    """Write leaderboard_pairs.csv into `folder`; see `pair_table`."""
+    done = [run for run in board.runs if run.is_done]
+    table = pair_table(done, [board.label(run) for run in done], board.sorted_by, seed)
+    write_text(folder / "leaderboard_pairs.csv", table.to_csv(index=False))
+    return table
+
+
 def _number_headings(board: Leaderboard) -> list[str]:
-    return [*board.metrics, "chance top-1", "p", "queries", *(quantity(name, 0)[0] for name in _timings(board))]
+    short = [f"< {k} hits" for k in board.cut_offs]
+    return [*board.metrics, "chance top-1", "p", "queries", *short, *(quantity(name, 0)[0] for name in _timings(board))]
 
 
 def _timings(board: Leaderboard) -> list[str]:
@@ -77,21 +93,34 @@ def _cells(board: Leaderboard, run: Run, p: float | None) -> list[Cell]:
         *(_metric_cell(run, key, board.best(key)) for key in board.metrics),
         Cell(_decimals(run.value(CHANCE)), sort=run.value(CHANCE)),
         Cell("<0.001" if p is not None and p < 0.001 else _decimals(p), sort=p),
-        Cell(MISSING if n_queries is None else str(n_queries), sort=n_queries),
+        _count_cell(n_queries),
+        *(_count_cell(run.n_short.get(k)) for k in board.cut_offs),
         *(_timing_cell(name, run.timing.get(name)) for name in _timings(board)),
     ]
 
 
 def _metric_cell(run: Run, key: str, best: float | None) -> Cell:
-    value = run.value(key)
-    bounds = run.metrics.get(key, {}).get("ci95")
-    interval = f"[{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else ""
-    return Cell(_decimals(value), interval, value, is_best=value is not None and value == best)
+    value, macro = run.value(key), run.macro(key)
+    shown_macro = "" if macro is None else f"macro {_with_interval(macro, run.interval(key, 'macro_ci95'))}"
+    is_best = value is not None and value == best
+    return Cell(_decimals(value), _bounds(run.interval(key)), value, is_best, shown_macro)
+
+
+def _count_cell(count: int | None) -> Cell:
+    return Cell(MISSING if count is None else str(count), sort=count)
 
 
 def _timing_cell(name: str, value: Any) -> Cell:
     is_number = isinstance(value, int | float)
     return Cell(quantity(name, value)[1], sort=value) if is_number else Cell(MISSING)
+
+
+def _with_interval(value: float | None, interval: Interval | None) -> str:
+    return f"{_decimals(value)} {_bounds(interval)}".rstrip()
+
+
+def _bounds(interval: Interval | None) -> str:
+    return f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
 
 
 def _decimals(value: float | None) -> str:
@@ -108,7 +137,23 @@ def _markdown(
         for run in others
     ]
     shared = [f"\nAll runs: `{' '.join(board.shared)}`"] if board.shared else []
-    return "\n".join([*lines, *shared]) + "\n"
+    return "\n".join([*lines, *shared, *_markdown_of_classes(board)]) + "\n"
+
+
+def _markdown_of_classes(board: Leaderboard) -> list[str]:
+    """A second table: the metric that sorts the first one, its mean over classes and its value of each class."""
+    key = board.sorted_by
+    runs = [run for run in board.runs if run.per_class(key)]
+    classes = sorted({name for run in runs for name in run.per_class(key)})
+    if not runs:
+        return []
+    lines = [f"\n{key} by class:\n", _row(["engine", "macro", *classes]), _row(["---", *["---:"] * (1 + len(classes))])]
+    for run in runs:
+        macro = _with_interval(run.macro(key), run.interval(key, "macro_ci95"))
+        of_class, intervals = run.per_class(key), run.class_intervals(key)
+        cells = [_with_interval(of_class.get(name), intervals.get(name)) for name in classes]
+        lines.append(_row([board.label(run), macro, *cells]))
+    return lines
 
 
 def _markdown_cell(cell: Cell) -> str:

@@ -13,7 +13,8 @@ from jaxtyping import Float64
 from matplotlib.figure import Figure
 
 from src.eval import figures
-from src.eval.leaderboard import Leaderboard, Run
+from src.eval.leaderboard import Leaderboard
+from src.eval.run import Run
 
 
 def boxes_over_classes(board: Leaderboard, metric: str | None = None) -> Figure | None:

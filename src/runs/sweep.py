@@ -19,8 +19,9 @@ from rich.table import Table
 
 from src.eval.figures import save
 from src.eval.groups import tested, write_groups
-from src.eval.leaderboard import Leaderboard, read_run
-from src.eval.leaderboard_files import write_leaderboard
+from src.eval.leaderboard import Leaderboard
+from src.eval.leaderboard_files import write_leaderboard, write_pairs
+from src.eval.run import read_run
 from src.runs.job import RUN_FAILED, SLIDES_FAILED, read_status
 from src.runs.loggers import log_images, log_table, open_loggers
 
@@ -47,6 +48,7 @@ def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
     for name, figure in figures.items():
         save(figure, folder / f"{name}.png")
     write_leaderboard(board, folder, f"{config.hydra.job.name}: {len(runs)} runs", figures)
+    pairs = write_pairs(board, folder, config.seed)
     groups = write_groups(board, folder)
     _print(board)
     if groups is not None:
@@ -56,7 +58,9 @@ def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
     with open_dict(config):
         config.paths.run_dir = str(folder)
     with open_loggers(config.logger) as loggers:
-        log_table(loggers, "leaderboard", board.table())
+        tables = {"leaderboard": board.table(), "classes": board.classes(), "pairs": pairs}
+        for name, table in tables.items():
+            log_table(loggers, name, table)
         if groups is not None:
             log_table(loggers, "groups", groups)
         for name in figures:

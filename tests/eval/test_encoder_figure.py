@@ -7,7 +7,8 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 
 from src.eval.encoder_figure import accuracy_against_cost
-from src.eval.leaderboard import Leaderboard, Run
+from src.eval.leaderboard import Leaderboard
+from src.eval.run import Run
 
 KEY = "here/mAP@5"
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from src.eval.groups import groups_of, write_groups
-from src.eval.leaderboard import Leaderboard, Run
+from src.eval.leaderboard import Leaderboard
+from src.eval.run import Run
 from src.eval.training_figures import EPOCHS_FILE, boxes_per_class, curves, groups_compared
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from src.eval.figures import speed_against_accuracy
 from src.eval.judged import Judged
-from src.eval.leaderboard import Leaderboard, Run, read_run
-from src.eval.leaderboard_files import write_leaderboard
+from src.eval.leaderboard import Leaderboard
+from src.eval.leaderboard_files import write_leaderboard, write_pairs
+from src.eval.run import Run, read_run
 from src.eval.statistics import holm
 from src.eval.summary import CHANCE, write_results
 from tests.eval.tables import protocol
@@ -73,6 +74,18 @@ def test_p_is_given_against_the_best_where_the_queries_are_the_same() -> None:
     assert p == {"best": None, "equal": 1.0, "worse": holm([1 / 10_001, 1.0])[0], "other": None, "bare": None}
 
 
+def test_every_pair_is_tested_and_corrected_for_all_pairs(tmp_path: Path) -> None:
+    base = np.random.default_rng(0).random(40)
+    values = {"a": base + 0.3, "b": base, "c": base - 0.3}
+    runs = [Run(name, metrics=metrics(float(v.mean())), per_query=single_values(v)) for name, v in values.items()]
+    board = Leaderboard.of([*runs, Run("other", metrics=metrics(0.1), per_query=single_values(base, first=1)), SKIPPED])
+    write_pairs(board, tmp_path, seed=0)
+    pairs = pd.read_csv(tmp_path / "leaderboard_pairs.csv")
+    assert pairs[["run", "other"]].to_numpy().tolist() == [["a", "b"], ["a", "c"], ["b", "c"]]
+    assert pairs["difference"].tolist() == pytest.approx([0.3, 0.6, 0.3])
+    assert pairs["p_holm"].tolist() == pytest.approx([3 / 10_001] * 3)
+
+
 def test_an_empty_board_and_a_board_of_failures_are_boards() -> None:
     assert Leaderboard.of([]).table().empty
     assert Leaderboard.of([SKIPPED]).table()["status"].tolist() == ["skipped"]
@@ -105,15 +118,37 @@ def test_csv_comes_back_as_the_table(tmp_path: Path) -> None:
 
 
 def test_values_of_every_class_are_a_table_of_their_own(tmp_path: Path) -> None:
-    ap = {"value": 0.5, "per_class": {"lung": 0.25, "liver": 0.75}}
+    ap = {"value": 0.5, "per_class": {"lung": 0.25, "liver": 0.75}, "per_class_ci95": {"lung": [0.125, 0.5]}}
     run = Run("here", ["index=flat"], metrics={"mAP@5": ap, "test/auroc": {"value": 0.9}})
     write_leaderboard(Leaderboard.of([SKIPPED, run]), tmp_path)
     lines = (tmp_path / "leaderboard_classes.csv").read_text().splitlines()
     assert lines == [
-        "name,overrides,metric,class,value",
-        "here,index=flat,mAP@5,lung,0.25",
-        "here,index=flat,mAP@5,liver,0.75",
+        "name,overrides,metric,class,value,low,high",
+        "here,index=flat,mAP@5,lung,0.25,0.125,0.5",
+        "here,index=flat,mAP@5,liver,0.75,,",
     ]
+
+
+def test_markdown_ends_with_the_classes_of_the_metric_that_sorts_it(tmp_path: Path) -> None:
+    classes = {"lung": 0.25, "liver": 0.75}
+    ap = {"value": 0.6, "macro": 0.5, "macro_ci95": [0.25, 0.75], "per_class": classes}
+    write_leaderboard(Leaderboard.of([SKIPPED, Run("here", metrics={"mAP@5": ap}), GOOD]), tmp_path)
+    *_, heading, _, row = (tmp_path / "leaderboard.md").read_text().splitlines()
+    assert heading == "| engine | macro | liver | lung |"
+    assert row == "| here | 0.500 [0.250, 0.750] | 0.750 | 0.250 |"
+
+
+def test_macro_means_and_short_lists_are_columns(tmp_path: Path) -> None:
+    ap = {"value": 0.6, "macro": 0.5, "macro_ci95": [0.25, 0.75], "n_short": 3}
+    run = Run("here", metrics={"mAP@10": ap, "mAP@5": ap | {"n_short": 1}, "recall@10_vs_exact": {"value": 1.0}})
+    board = Leaderboard.of([run, SKIPPED])
+    assert board.cut_offs == [5, 10]
+    record = board.table().to_dict("records")[0]
+    assert [record[f"mAP@5_macro{end}"] for end in ("", "_low", "_high")] == [0.5, 0.25, 0.75]
+    assert (record["n_short@5"], record["n_short@10"]) == (1, 3)
+    write_leaderboard(board, tmp_path)
+    assert "| < 5 hits | < 10 hits |" in (tmp_path / "leaderboard.md").read_text()
+    assert "<small>macro 0.500 [0.250, 0.750]</small>" in (tmp_path / "leaderboard.html").read_text()
 
 
 def test_page_is_one_file_that_escapes_what_it_is_given(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.eval.leaderboard import Leaderboard, Run
+from src.eval.leaderboard import Leaderboard
+from src.eval.run import Run
 from src.eval.sweep_figures import accuracy_time_and_size, bars_of_best, boxes_over_classes, speed
 
 

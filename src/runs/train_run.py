@@ -10,8 +10,8 @@ from pathlib import Path
 import lightning
 import pandas as pd
 from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from src.data.cohort import SPLIT_COLUMN, Cohort

@@ -35,7 +35,7 @@ def test_intervals_and_chance_are_drawn_where_they_are_known() -> None:
     assert figure is not None
     axes = figure.axes[0]
     assert [np.asarray(line.get_xdata()).tolist() for line in axes.lines] == [[0.125, 0.875]] * 2
-    chance = [path.vertices[:, 0].tolist() for lines in axes.collections for path in lines.get_paths()]
+    chance = [np.asarray(path.vertices)[:, 0].tolist() for lines in axes.collections for path in lines.get_paths()]
     assert chance == [[0.25, 0.25]]
 
 

@@ -1,4 +1,7 @@
-"""Where the recordings and the real data lie; tests that need them skip where they are missing."""
+"""Where the recordings and the real data lie; tests that need them skip where they are missing.
+
+Tests compute in one thread each: their networks are tiny, and several test processes share the cores.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, by the first library that computes
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 

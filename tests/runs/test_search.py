@@ -260,7 +260,7 @@ def test_an_index_from_before_heads_and_backgrounds_is_searched_without_signific
         del manifest["config"]["engine"][key]
     (index / "background.npy").unlink()
     (index / "manifest.json").write_text(json.dumps({**manifest, "manifest_digest": digest(manifest)}))
-    query = [f"query={regions.parent / 'r3.png'}", "query_mpp=0.5", f"hydra.run.dir={run}"]
+    query = [f"query={regions.parent / 'r3.png'}", "query.mpp=0.5", f"hydra.run.dir={run}"]
     assert script("search", f"index_dir={index}", *query) == 0
     assert pd.read_parquet(run / "hits.parquet")["slide_id"].iloc[0] == "r3"
     assert "has no background, so its hits have no z and p" in (run / "search.log").read_text()

@@ -122,7 +122,8 @@ def log_found(found: Found, loggers: Sequence[Logger], run_dir: Path, best: Path
     """Log predictions, scores, curves and the chosen checkpoint."""
     log_metrics(loggers, {name: value for name, value in found.metrics.items() if "@" in name})
     log_table(loggers, "predictions", found.table())
-    log_table(loggers, "scores", found.scores())
+    if len(scores := found.scores()):
+        log_table(loggers, "scores", scores)
     log_images(loggers, "curves", [run_dir / "curves.png"], [f"loss and {found.task.headline} per epoch"])
     if best is not None:
         log_artifact(loggers, "head", "model", best)

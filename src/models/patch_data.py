@@ -77,36 +77,49 @@ class CohortPatches(Dataset[Patch]):
         view: what is seen of each.
         seed: of the views.
         default_mpp: microns per pixel of slides for which nothing else says it.
+        window_px: read only a random square of this side of each patch, which is faster where patches are large.
     """
 
-    def __init__(self, places: Sequence[PatchPlace], view: PatchView, seed: int, default_mpp: float | None) -> None:
+    def __init__(
+        self,
+        places: Sequence[PatchPlace],
+        view: PatchView,
+        seed: int,
+        default_mpp: float | None,
+        window_px: int | None = None,
+    ) -> None:
         self.places = places
         self.view = view
         self.seed = seed
         self.default_mpp = default_mpp
+        self.window_px = window_px
         self._slide = lru_cache(_OPEN_SLIDES)(self._opened)
 
     def __getitem__(self, key: tuple[int, int]) -> Patch:
         epoch, row = key
         place = self.places[row]
         rng = np.random.default_rng(seed_of(self.seed, epoch, f"{place.record.slide_id} {place.x} {place.y}"))
-        return Patch(row, self.view(self.image(row), rng))
+        return Patch(row, self.view(self._image(row, rng), rng))
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def image(self, row: int) -> Image:
-        """The patch, or the next one that can be decoded where it cannot.
-
-        Raises:
-            CorruptTiles: there is none.
-        """
+    def _image(self, row: int, rng: np.random.Generator) -> Image:
+        """The patch, or the next one that can be decoded where it cannot."""
         for place in (*self.places[row:], *self.places[:row]):
             try:
-                return self._slide(place.record).read(place.x, place.y, place.size_px, place.mpp)
+                return self._read(place, rng)
             except CorruptTiles as error:
                 log.debug("%s", error)
         raise CorruptTiles(f"none of the {len(self)} patches can be decoded; restore the slides")
+
+    def _read(self, place: PatchPlace, rng: np.random.Generator) -> Image:
+        slide = self._slide(place.record)
+        side_px = self.window_px
+        if side_px is None or side_px > min(place.size_px):
+            return slide.read(place.x, place.y, place.size_px, place.mpp)
+        dx, dy = (int(rng.integers(side - side_px + 1) * place.mpp / slide.mpp) for side in place.size_px)
+        return slide.read(place.x + dx, place.y + dy, side_px, place.mpp)
 
     def _opened(self, record: SlideRecord) -> PyramidSlide:
         return open_slide(record.path, record.slide_id, record.mpp, self.default_mpp)
@@ -124,6 +137,7 @@ class PatchDataModule(lightning.LightningDataModule):
         val_fraction: of the patients, at least one of them; 0 for none.
         seed: of the patches drawn, the patients held back, the order and the views.
         num_workers: processes that read ahead.
+        window_px: see `CohortPatches`.
 
     Raises:
         ConfigError: a setting out of range.
@@ -139,6 +153,7 @@ class PatchDataModule(lightning.LightningDataModule):
         val_fraction: float,
         seed: int,
         num_workers: int = 0,
+        window_px: int | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or (patches_per_slide is not None and patches_per_slide < 1):
@@ -155,6 +170,7 @@ class PatchDataModule(lightning.LightningDataModule):
         self.val_fraction = val_fraction
         self.seed = seed
         self.num_workers = num_workers
+        self.window_px = window_px
 
     @cached_property
     def places(self) -> Sequence[PatchPlace]:
@@ -173,7 +189,7 @@ class PatchDataModule(lightning.LightningDataModule):
         """The patches of `train` or `val`."""
         is_val = split == "val"
         places = [place for place in self.places if (place.record.patient_id in self._val_patients) == is_val]
-        return CohortPatches(places, self.view, self.seed, self.cohort.default_mpp)
+        return CohortPatches(places, self.view, self.seed, self.cohort.default_mpp, self.window_px)
 
     def train_dataloader(self) -> DataLoader[Patch]:
         """Shuffled patches; the last batch is left out where it is not full."""
@@ -199,6 +215,7 @@ class PatchDataModule(lightning.LightningDataModule):
             "default_mpp": self.cohort.default_mpp,
             "patching": self.patcher.fingerprint(),
             "view": self.view.fingerprint(),
+            "window_px": self.window_px,
             "patches_per_slide": self.patches_per_slide,
             "batch_size": self.batch_size,
             "val_fraction": self.val_fraction,

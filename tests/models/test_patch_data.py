@@ -128,3 +128,16 @@ def test_a_crop_lies_within_its_patch_and_is_turned() -> None:
     crops = torch.stack([RandomCrop(24)(image, rng)[0] for _ in range(64)])
     assert len(torch.unique(crops, dim=0)) == 8
     assert RandomCrop(40)(image, rng).shape == (1, 3, 40, 40)
+
+
+def test_a_window_lies_within_its_patch(tmp_path: Path) -> None:
+    cohort = cohort_of(tmp_path, n=1)
+    picture = np.zeros((3 * SIDE_PX, 4 * SIDE_PX, 3), np.uint8)
+    picture[:SIDE_PX, :SIDE_PX] = 200
+    PIL.Image.fromarray(picture).save(tmp_path / "s0.png")
+    module = module_of(cohort, patches_per_slide=None, val_fraction=0.0, window_px=16)
+    patches = module.patches_in("train")
+    bright = [place.x == place.y == 0 for place in patches.places]
+    for row, is_bright in enumerate(bright):
+        views = patches[0, row].views
+        assert views.min() == views.max() == pytest.approx(200 / 255 if is_bright else 0.0)

@@ -40,7 +40,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def read_torch(path: Path) -> dict[str, Any]:
+def read_torch(path: Path) -> dict[Any, Any]:
     """What a torch file holds, plain values and tensors only.
 
     Raises:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig
 
 from src.index.engine import RetrievalEngine
+from src.index.indexes.binary_flat import BinaryFlat
 from src.index.indexes.flat import Flat
 from src.interfaces import Engine, Rows, SlideFeatures
 from tests.index.databases import MemoryStore, random_database, slide_of
@@ -81,7 +82,7 @@ def answers(
 
 
 def names_all_it_can(engine: RetrievalEngine) -> bool:
-    return isinstance(engine.index, Flat) and engine.ranking.is_exhaustive
+    return isinstance(engine.index, Flat | BinaryFlat) and engine.ranking.is_exhaustive
 
 
 def n_slides(rows: Rows, is_excluded: np.ndarray) -> int:

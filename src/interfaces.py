@@ -151,11 +151,13 @@ class Codes:
         values: float32 (row, dim), or uint8 (row, ceil(n_bits / 8)) for binary codes.
         n_bits: bits per barcode; 0 for float codes.
         keys: one integer per barcode, where the index finds them by it (SISH).
+        weights: how much each code counts, 1 on average over a slide; None where all count the same.
     """
 
     values: np.ndarray
     n_bits: int = 0
     keys: Int64[np.ndarray, " row"] | None = None
+    weights: Float32[np.ndarray, " row"] | None = None
 
     @property
     def kind(self) -> CodeKind:
@@ -166,7 +168,9 @@ class Codes:
 
     def take(self, rows: slice | Int64[np.ndarray, " kept"]) -> Codes:
         """These codes only, in their order."""
-        return replace(self, values=self.values[rows], keys=None if self.keys is None else self.keys[rows])
+        keys = None if self.keys is None else self.keys[rows]
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, values=self.values[rows], keys=keys, weights=weights)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -194,10 +198,12 @@ class Neighbours:
     Attributes:
         distances: as the index states them (squared L2, 1 - cosine, Hamming), ascending.
         rows: rows of the index.
+        query_weights: how much each query code counts; None where all count the same.
     """
 
     distances: Float32[np.ndarray, "query k"]
     rows: Int64[np.ndarray, "query k"]
+    query_weights: Float32[np.ndarray, " query"] | None = None
 
 
 @runtime_checkable
@@ -318,6 +324,33 @@ class Ranker(Protocol):
 
     def rank(self, query_id: str, neighbours: Neighbours, rows: Rows, k: int) -> Ranking:
         """The `k` best slides (or patches, for a ranker of patches); ties go to the smaller slide_id, then x, y."""
+        ...
+
+
+@runtime_checkable
+class FittedRanker(Ranker, Protocol):
+    """A ranker that has to see all codes of the database once; what it found of them is kept with the index."""
+
+    def fit(self, codes: Codes, index: Index, rows: Rows) -> None:
+        """Find what the ranking needs to know of the database.
+
+        Args:
+            codes: of every row.
+            index: that holds them.
+            rows: where they come from.
+        """
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that shape what is found; JSON-serialisable."""
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What was found, by name."""
+        ...
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what `state` gave."""
         ...
 
 

@@ -16,6 +16,7 @@ from src.index.background import Background, background_file, background_in, sig
 from src.index.codes.learned import expect_weights, weights_digest, weights_file
 from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
 from src.index.indexes.checks import fits
+from src.index.rankers.fitted import CodesForRanking, fitted_settings, ranking_file, restore_fitted
 from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
 from src.index.significance import Significance
 from src.index.training_sample import TrainingSample
@@ -88,13 +89,14 @@ class RetrievalEngine:
         sample = self._sample(database)
         self.index.train(sample)
         self._background = None if self.background is None else self.background.draw(sample)
-        slides = []
+        slides, for_ranking = [], CodesForRanking(self.ranking)
         for slide_id in database.slide_ids:
-            slides.append(self._add(database.load(slide_id), database.patient_of(slide_id)))
+            slides.append(self._add(database.load(slide_id), database.patient_of(slide_id), for_ranking))
             if on_slide is not None:
                 on_slide(slide_id)
         self._feature_dim = database.dim
         self._set_table(RowsTable.of(slides))
+        for_ranking.fit(self.index, self.rows)
 
     def search(self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None = None) -> Ranking:
         """The `k` best answers among the rows that are not excluded; fewer when there are fewer.
@@ -109,7 +111,7 @@ class RetrievalEngine:
             return Ranking(query.slide_id, ())
         codes = self.query_codes(query)
         neighbours = neighbours_for(self.ranking, self.index, self.rows, codes, k, is_excluded)
-        return self.ranking.rank(query.slide_id, neighbours, self.rows, k)
+        return self.ranking.rank(query.slide_id, replace(neighbours, query_weights=codes.weights), self.rows, k)
 
     def significance_of(self, query: SlideFeatures, ranking: Ranking) -> Significance | None:
         """How unusual each hit of a ranking is, in its order; see `significance_of_hits`.
@@ -139,7 +141,7 @@ class RetrievalEngine:
         if self._table is None:
             raise ConfigError(f"engine {self.name}: nothing to save in {folder}, build it first")
         entries = self._entries() | asdict(provenance or Provenance())
-        more = background_file(self._background) | weights_file(self.code)
+        more = background_file(self._background) | weights_file(self.code) | ranking_file(self.ranking)
         write_folder(folder, self.index, self._table, entries, more)
 
     def load(self, folder: Path, expected: Provenance | None = None) -> None:
@@ -162,6 +164,7 @@ class RetrievalEngine:
         self._code_dim = opened.manifest["dim"]
         self._background = background_in(opened, self._code_dim if self.code.kind != "float" else 0)
         self._set_table(opened.table)
+        restore_fitted(self.ranking, opened)
 
     def use_labels(self, labels: Mapping[str, pd.Series]) -> None:
         """Hand the database's labels to rankings that weigh them.
@@ -198,10 +201,11 @@ class RetrievalEngine:
         codes = [_encoded(self.code.encode, *drawn) for drawn in self.training_sample.draw(database)]
         return Codes(np.concatenate([part.values for part in codes]), codes[0].n_bits)
 
-    def _add(self, slide: SlideFeatures, patient_id: str) -> IndexedSlide:
+    def _add(self, slide: SlideFeatures, patient_id: str, for_ranking: CodesForRanking) -> IndexedSlide:
         kept = self.mosaic.select(slide)
         codes = _encoded(self.code.encode, slide.slide_id, slide.features[kept])
         self.index.add(codes)
+        for_ranking.add(codes)
         self._code_dim = codes.n_bits or codes.values.shape[1]
         return IndexedSlide(slide.slide_id, patient_id, slide.coords[kept], slide.patch_size_level0)
 
@@ -238,6 +242,7 @@ class RetrievalEngine:
             **self._parts(),
             "weights": weights_digest(self.code),
             "index_settings": self.index.describe(),
+            "ranking_fitted": fitted_settings(self.ranking),
             "dim": self._code_dim,
             "feature_dim": self._feature_dim,
         }

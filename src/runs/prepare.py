@@ -27,13 +27,14 @@ from src.errors import FeatureFileError, IncompatibleParts
 from src.index.codes.learned import weights_digest
 from src.index.engine import RetrievalEngine
 from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
+from src.index.rankers.fitted import fitted_settings
 from src.interfaces import Encoder
 from src.runs.encoder_cost import kept_ms_per_patch
 from src.runs.plain import plain
 
 log = logging.getLogger(__name__)
 
-# What decides which rows an index has; the ranking, evaluation and loggers of a run do not.
+# What decides which rows an index has; evaluation and loggers of a run do not, nor does a ranking but a fitted one.
 _SHAPES_INDEX = ("mosaic", "code", "index", "seed")
 _SHAPES_NO_ROW = ("checkpoint", "query")  # of a code: a path, as what lies there counts, and how queries are coded
 _SCALE_TOLERANCE = 0.1
@@ -208,6 +209,7 @@ def _index_key(cfg: DictConfig, features: Features, engine: RetrievalEngine) -> 
         **parts,
         "code": {name: value for name, value in parts["code"].items() if name not in _SHAPES_NO_ROW},
         "weights": weights_digest(engine.code),
+        "ranking_fitted": fitted_settings(engine.ranking),
         "training_sample": config["engine"]["training_sample"],
         "background": config["engine"].get("background"),
         "features": features.store.digest(),

@@ -1,4 +1,6 @@
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from src.index.rankers.patches import Patches
 from src.index.rankers.rank_sum import RankSum
 from src.index.training_sample import TrainingSample
 from src.index.widening import neighbours_for
-from src.interfaces import CodeKind, Engine, Mosaic, Ranker, SlideFeatures
+from src.interfaces import CodeKind, Codes, Engine, Index, Mosaic, Ranker, Rows, SlideFeatures
 from tests.index.databases import MemoryStore, random_database, slide_of
 
 SAMPLE = TrainingSample(n_slides=500, n_patches=100, min_patches=100, seed=0)
@@ -213,3 +215,50 @@ def test_a_ranking_may_ask_for_every_row() -> None:
         ranking, built(store).index, built(store).rows, L2().encode(store.slides[0].features), 3, None
     )
     assert neighbours.rows.shape == (4, 200)
+
+
+class SeesAll(NearestPatch):
+    """Counts what it is shown."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__(3)
+        self.depth = depth
+        self.seen = np.zeros(0)
+
+    def fit(self, codes: Codes, index: Index, rows: Rows) -> None:
+        assert len(index) == len(rows) == len(codes)
+        self.seen = codes.values[: self.depth]
+
+    def settings(self) -> dict[str, Any]:
+        return {"depth": self.depth}
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"seen": self.seen}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self.seen = state["seen"]
+
+
+def test_a_ranking_that_is_fitted_sees_all_codes_once_and_is_kept_with_the_index(tmp_path: Path) -> None:
+    store, ranking, restored = random_database(0, [2, 3]), SeesAll(4), SeesAll(4)
+    engine = built(store, ranking)
+    features = np.concatenate([slide.features for slide in store.slides])
+    np.testing.assert_array_equal(ranking.seen, L2().encode(features).values[:4])
+    engine.save(tmp_path / "index")
+    flat_engine(restored).load(tmp_path / "index")
+    np.testing.assert_array_equal(restored.seen, ranking.seen)
+
+
+@pytest.mark.parametrize("built_with", [None, SeesAll(9)])
+def test_a_ranking_is_refused_that_the_index_was_not_built_for(tmp_path: Path, built_with: Ranker | None) -> None:
+    built(random_database(0, [2, 3]), built_with).save(tmp_path / "index")
+    with pytest.raises(IndexMismatch, match=r"ranking_fitted is .*, expected {'name': 'SeesAll', 'depth': 4}; rebuild"):
+        flat_engine(SeesAll(4)).load(tmp_path / "index")
+
+
+def test_an_index_that_was_built_for_a_fitted_ranking_takes_any_other(tmp_path: Path) -> None:
+    store = random_database(0, [2, 3])
+    built(store, SeesAll(4)).save(tmp_path / "index")
+    engine = flat_engine()
+    engine.load(tmp_path / "index")
+    assert engine.search(store.slides[0], 2) == built(store).search(store.slides[0], 2)

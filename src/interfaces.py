@@ -143,6 +143,17 @@ class Mosaic(Protocol):
         ...
 
 
+@runtime_checkable
+class SummaryMosaic(Mosaic, Protocol):
+    """A mosaic whose vectors are its own, such as the centres of clusters; each lies where a patch does."""
+
+    def summarise(
+        self, slide: SlideFeatures
+    ) -> tuple[Int64[np.ndarray, " mosaic"], Float32[np.ndarray, "mosaic feature"]]:
+        """Rows of the patches where the vectors lie, as `select` gives them, and the vectors."""
+        ...
+
+
 @dataclass(frozen=True)
 class Codes:
     """What the index stores: float vectors, or barcodes packed eight bits to a byte.

@@ -16,6 +16,7 @@ from src.index.background import Background, background_file, background_in, sig
 from src.index.codes.learned import expect_weights, weights_digest, weights_file
 from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
 from src.index.indexes.checks import fits
+from src.index.mosaics.standing import standing_for
 from src.index.rankers.fitted import CodesForRanking, fitted_settings, ranking_file, restore_fitted
 from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
 from src.index.significance import Significance
@@ -182,7 +183,7 @@ class RetrievalEngine:
         Raises:
             IndexMismatch: barcodes of another length than the database's, though they may fill as many bytes.
         """
-        codes = _encoded(self.code.encode_query, query.slide_id, query.features[self.query_mosaic.select(query)])
+        codes = _encoded(self.code.encode_query, query.slide_id, standing_for(self.query_mosaic, query)[1])
         if codes.n_bits not in (0, self._code_dim):
             raise IndexMismatch(
                 f"{query.slide_id}: barcodes have {codes.n_bits} bits, the index was built with {self._code_dim}; "
@@ -202,8 +203,8 @@ class RetrievalEngine:
         return Codes(np.concatenate([part.values for part in codes]), codes[0].n_bits)
 
     def _add(self, slide: SlideFeatures, patient_id: str, for_ranking: CodesForRanking) -> IndexedSlide:
-        kept = self.mosaic.select(slide)
-        codes = _encoded(self.code.encode, slide.slide_id, slide.features[kept])
+        kept, features = standing_for(self.mosaic, slide)
+        codes = _encoded(self.code.encode, slide.slide_id, features)
         self.index.add(codes)
         for_ranking.add(codes)
         self._code_dim = codes.n_bits or codes.values.shape[1]

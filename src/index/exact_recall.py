@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from src.errors import ConfigError, IndexMismatch
 from src.index.engine import RetrievalEngine
+from src.index.mosaics.standing import standing_for
 from src.interfaces import Codes, FeatureStore, SlideFeatures
 
 _TOLERANCE = 1e-6
@@ -145,7 +146,7 @@ def _written(engine: RetrievalEngine, database: FeatureStore, path: Path) -> Flo
     end = 0
     for place, slide_id in enumerate(engine.rows.slide_ids):
         slide = database.load(slide_id)
-        codes = engine.code.encode(slide.features[engine.mosaic.select(slide)]).values
+        codes = engine.code.encode(standing_for(engine.mosaic, slide)[1]).values
         if vectors is None:
             shape = (len(engine.rows), codes.shape[1])
             vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)

@@ -15,12 +15,14 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from src.data.patch_colours import histograms_of, mean_rgb
 from src.errors import ConfigError, FeatureFileError
+from src.index.mosaics.hshr import Hshr
 from src.index.mosaics.kmeans import kmeans
 from src.index.mosaics.retccl import Retccl
 from src.index.mosaics.sish import Sish, share_or_all
 from src.index.mosaics.spread import nearest_untaken, share_of, spread_patches
+from src.index.mosaics.standing import standing_for
 from src.index.mosaics.yottixel import Yottixel
-from src.interfaces import Mosaic, SlideFeatures
+from src.interfaces import Mosaic, SlideFeatures, SummaryMosaic
 from tests.index.databases import plain_colours
 
 MOSAICS: dict[str, Mosaic] = {
@@ -28,6 +30,7 @@ MOSAICS: dict[str, Mosaic] = {
     "yottixel by histogram": Yottixel(9, 20.0, "histogram", n_init=2, seed=0),
     "sish": Sish(9, 5.0, 235, 0.9, n_init=2, seed=0),
     "retccl": Retccl(9, 20.0, n_init=2, seed=0),
+    "hshr": Hshr(9, official_centres=True, n_init=2, seed=0),
 }
 every_mosaic = pytest.mark.parametrize("name", sorted(MOSAICS))
 
@@ -85,7 +88,33 @@ def test_patches_of_one_colour_and_look_are_still_spread() -> None:
         "yottixel by histogram": 10,
         "sish": 2,
         "retccl": 10,
+        "hshr": 1,
     }
+
+
+def test_hshr_gives_the_mean_of_each_cluster_or_the_patch_nearest_to_it() -> None:
+    slide = slide_of(120)
+    mosaic = Hshr(9, official_centres=True, n_init=2, seed=0)
+    rows, centres = mosaic.summarise(slide)
+    labels = kmeans(slide.features, 9, n_init=2, seed=0).labels
+    assert labels[rows].tolist() == list(dict.fromkeys(labels[rows]))  # one of each cluster
+    for row, centre in zip(rows, centres, strict=True):
+        members = np.flatnonzero(labels == labels[row])
+        np.testing.assert_allclose(centre, slide.features[members].mean(axis=0), atol=1e-5)
+        distances = np.linalg.norm(slide.features[members] - centre, axis=1)
+        assert row == members[distances.argmin()]
+    of_patches = replace(mosaic, official_centres=False).summarise(slide)
+    np.testing.assert_array_equal(of_patches[0], rows)
+    np.testing.assert_array_equal(of_patches[1], slide.features[rows])
+
+
+def test_what_stands_for_a_slide_are_the_features_of_patches_or_the_vectors_of_a_summary() -> None:
+    slide = slide_of(60)
+    rows, features = standing_for(MOSAICS["retccl"], slide)
+    np.testing.assert_array_equal(features, slide.features[rows])
+    mosaic = MOSAICS["hshr"]
+    assert isinstance(mosaic, SummaryMosaic)
+    np.testing.assert_array_equal(standing_for(mosaic, slide)[1], mosaic.summarise(slide)[1])
 
 
 @every_mosaic
@@ -145,6 +174,12 @@ def test_settings_that_cannot_work_are_refused(name: str, setting: dict[str, flo
     mosaic: Any = MOSAICS[name]
     with pytest.raises(ConfigError, match=f"mosaic {name}: {message}"):
         replace(mosaic, **setting)
+
+
+@pytest.mark.parametrize("setting", ["n_clusters", "n_init"])
+def test_no_cluster_is_refused_of_hshr(setting: str) -> None:
+    with pytest.raises(ConfigError, match=f"mosaic hshr: .*{setting} (is )?0"):
+        replace(Hshr(20, official_centres=True, n_init=1, seed=0), **{setting: 0})
 
 
 def test_an_unknown_colour_lists_the_known_ones() -> None:

@@ -80,4 +80,5 @@ class Hyperedges:
         return np.where(totals > 0, totals, 1.0)  # a slide that is left out has no total
 
     def _by_slide(self, slides: Int64[np.ndarray, "*_"], counts: Float64[np.ndarray, "*_"]) -> PerSlide:
-        return np.bincount(slides.ravel(), counts.ravel(), len(self.rows.slide_ids))
+        sums: PerSlide = np.bincount(slides.ravel(), counts.ravel(), len(self.rows.slide_ids))
+        return sums

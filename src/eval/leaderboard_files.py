@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from src.data.files import write_text
 from src.eval.leaderboard import Leaderboard
 from src.eval.pairs import pair_table
+from src.eval.published import COLUMNS
 from src.eval.report.figure_view import FigureView
 from src.eval.report.formats import quantity
 from src.eval.report.page import render
@@ -25,6 +26,7 @@ from src.eval.statistics import Interval
 from src.eval.summary import CHANCE
 
 MISSING = "–"
+NOTHING_PUBLISHED = pd.DataFrame(columns=[*COLUMNS, "run", "ours"])
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,11 @@ class Cell:
 
 
 def write_leaderboard(
-    board: Leaderboard, folder: Path, title: str = "Leaderboard", figures: Mapping[str, Figure] | None = None
+    board: Leaderboard,
+    folder: Path,
+    title: str = "Leaderboard",
+    figures: Mapping[str, Figure] | None = None,
+    published: pd.DataFrame = NOTHING_PUBLISHED,
 ) -> None:
     """Write the files into `folder`, each whole or not at all.
 
@@ -56,15 +62,18 @@ def write_leaderboard(
         folder: where to.
         title: of the page.
         figures: shown below the table, by their names.
+        published: values of others on the same cohorts, as `beside_ours` gives them; leaderboard_published.csv.
     """
     headings = ["engine", "overrides", *_number_headings(board)]
     done = [(run, _cells(board, run, p)) for run, p in zip(board.runs, board.p_values, strict=True) if run.is_done]
     others = [run for run in board.runs if not run.is_done]
     write_text(folder / "leaderboard.csv", board.table().to_csv(index=False))
     write_text(folder / "leaderboard_classes.csv", board.classes().to_csv(index=False))
-    write_text(folder / "leaderboard.md", _markdown(board, headings, done, others))
+    write_text(folder / "leaderboard_published.csv", published.to_csv(index=False))
+    write_text(folder / "leaderboard.md", _markdown(board, headings, done, others, published))
     views = [FigureView.of(name, name.replace("_", " "), figure) for name, figure in (figures or {}).items()]
     page = {"title": title, "headings": headings, "done": done, "others": others, "board": board, "figures": views}
+    page |= {"published": published.to_dict("records"), "n_cohorts": published["cohort"].nunique()}
     write_text(folder / "leaderboard.html", render("leaderboard.html", **page))
 
 
@@ -128,7 +137,11 @@ def _decimals(value: float | None) -> str:
 
 
 def _markdown(
-    board: Leaderboard, headings: Sequence[str], done: Sequence[tuple[Run, list[Cell]]], others: Sequence[Run]
+    board: Leaderboard,
+    headings: Sequence[str],
+    done: Sequence[tuple[Run, list[Cell]]],
+    others: Sequence[Run],
+    published: pd.DataFrame,
 ) -> str:
     lines = [_row(headings), _row(["---", "---", *["---:"] * (len(headings) - 2)])]
     lines += [_row([run.name, " ".join(board.own(run)), *map(_markdown_cell, cells)]) for run, cells in done]
@@ -137,7 +150,7 @@ def _markdown(
         for run in others
     ]
     shared = [f"\nAll runs: `{' '.join(board.shared)}`"] if board.shared else []
-    return "\n".join([*lines, *shared, *_markdown_of_classes(board)]) + "\n"
+    return "\n".join([*lines, *shared, *_markdown_of_classes(board), *_markdown_of_published(published)]) + "\n"
 
 
 def _markdown_of_classes(board: Leaderboard) -> list[str]:
@@ -153,6 +166,20 @@ def _markdown_of_classes(board: Leaderboard) -> list[str]:
         of_class, intervals = run.per_class(key), run.class_intervals(key)
         cells = [_with_interval(of_class.get(name), intervals.get(name)) for name in classes]
         lines.append(_row([board.label(run), macro, *cells]))
+    return lines
+
+
+def _markdown_of_published(published: pd.DataFrame) -> list[str]:
+    """A third table: what others published on the same cohorts, and our run of the same engine."""
+    if published.empty:
+        return []
+    headings = ["cohort", "engine", "metric", "class", "published", "ours", "run", "source", "note"]
+    lines = ["\nPublished on the same cohort:\n", _row(headings), _row(["---"] * len(headings))]
+    for row in published.to_dict("records"):
+        texts = {name: str(text) for name, text in row.items()}
+        numbers = [_decimals(None if pd.isna(row[name]) else row[name]) for name in ("value", "ours")]
+        about = [texts[name] for name in ("cohort", "engine", "metric", "class")]
+        lines.append(_row([*about, *numbers, texts["run"], texts["source"], texts["note"]]))
     return lines
 
 

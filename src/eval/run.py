@@ -29,6 +29,8 @@ class Run:
         timing: name (with its unit at the end) -> value.
         per_query: the table of single values, where it was saved.
         config: the whole configuration of the run.
+        cohort: its name; empty where it is not known.
+        label: column that says what is relevant.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Run:
     timing: Mapping[str, Any] = field(default_factory=dict)
     per_query: pd.DataFrame | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    cohort: str = ""
+    label: str = ""
 
     def __post_init__(self) -> None:
         if self.status == DONE and not self.metrics:
@@ -97,6 +101,7 @@ def read_run(folder: Path) -> Run:
     is_done = status.get("status") == DONE and bool(document)
     per_query = folder / "per_query.parquet"
     config = _yaml(folder / "config.yaml") or {}
+    protocol = _json(folder / "protocol.json")
     return Run(
         name=_run_name(config, folder),
         overrides=_yaml(folder / ".hydra" / "overrides.yaml") or [],
@@ -106,6 +111,8 @@ def read_run(folder: Path) -> Run:
         timing=_json(folder / "timing.json"),
         per_query=pd.read_parquet(per_query) if is_done and per_query.exists() else None,
         config=config,
+        cohort=protocol.get("cohort") or "",
+        label=protocol.get("label") or "",
     )
 
 

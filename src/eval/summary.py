@@ -19,6 +19,7 @@ from src.eval.statistics import Average, Bootstrap, Interval, Intervals, average
 from src.eval.variants import chance_top_1, metrics_at
 
 CHANCE = "chance_top1"
+PROTOCOL_FILE = "protocol.json"
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,19 @@ def per_query(judged: Judged, protocol: RetrievalProtocol, measured: pd.DataFram
 
 
 def write_results(
-    folder: Path, judged: Judged, protocol: RetrievalProtocol, measured: pd.DataFrame = NOTHING_MEASURED
+    folder: Path,
+    judged: Judged,
+    protocol: RetrievalProtocol,
+    measured: pd.DataFrame = NOTHING_MEASURED,
+    cohort: str | None = None,
 ) -> dict[str, MetricSummary]:
     """Write metrics.json, per_query.parquet and protocol.json into a run's folder, and give the summaries back."""
     summaries = summarise(judged, protocol, measured)
     with written_whole(folder / "per_query.parquet") as temporary:
         per_query(judged, protocol, measured).to_parquet(temporary, index=False)
-    asked = {"n_queries": len(judged), "dropped": dict(judged.dropped)}
+    asked = {"cohort": cohort, "n_queries": len(judged), "dropped": dict(judged.dropped)}
     write_json(
-        folder / "protocol.json",
+        folder / PROTOCOL_FILE,
         {"protocol": protocol.name, "unit": protocol.unit, "label": protocol.label, **asked},
     )
     write_json(folder / "metrics.json", {key: asdict(summary) for key, summary in summaries.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from src.eval.judged import Judged
 from src.eval.measured import MEASURED_FILE, load_measured, recall_key, save_measured
 from src.eval.protocols import RetrievalProtocol, patch_table
 from src.eval.rankings import load_rankings, patch_id, save_rankings
-from src.eval.summary import write_results
+from src.eval.summary import PROTOCOL_FILE, write_results
 from src.index.engine import RetrievalEngine
 from src.index.exact_recall import ExactRecall, exact_recall
 from src.interfaces import Ranking, SlideFeatures
@@ -172,13 +173,21 @@ def _measure(
     items = pd.read_parquet(run_dir / ITEMS_FILE)
     judged = judge_by(protocol, load_rankings(run_dir / RANKINGS_FILE), items)
     judged = replace(judged, dropped=_dropped(judged, protocol, items, cohort))
-    summaries = write_results(run_dir, judged, protocol, load_measured(run_dir))
+    summaries = write_results(run_dir, judged, protocol, load_measured(run_dir), _cohort_name(cfg, cohort))
     write_report(cfg, protocol, run_dir, judged, items, cohort)
     print_metrics(protocol, judged, summaries)
     log_protocol(cfg, run_dir, summaries, cohort, database)
     log.info("report: %s", run_dir / "report.html")
     first = next(iter(summaries.values()))
     return Outcome(value=first.value)
+
+
+def _cohort_name(cfg: DictConfig, cohort: Cohort | None) -> str | None:
+    """That of the cohort, or of the run whose rankings are measured again."""
+    if cohort is not None:
+        return cohort.name
+    protocol = Path(cfg.rankings) / PROTOCOL_FILE
+    return json.loads(protocol.read_text()).get("cohort") if protocol.exists() else None
 
 
 def _dropped(judged: Judged, protocol: RetrievalProtocol, items: pd.DataFrame, cohort: Cohort | None) -> dict[str, int]:

@@ -21,9 +21,11 @@ from src.eval.figures import save
 from src.eval.groups import tested, write_groups
 from src.eval.leaderboard import Leaderboard
 from src.eval.leaderboard_files import write_leaderboard, write_pairs
+from src.eval.published import beside_ours
 from src.eval.run import read_run
 from src.runs.job import RUN_FAILED, SLIDES_FAILED, read_status
 from src.runs.loggers import log_images, log_table, open_loggers
+from src.runs.published_tables import published_tables
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,8 @@ def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
     figures = _figures(board, config)
     for name, figure in figures.items():
         save(figure, folder / f"{name}.png")
-    write_leaderboard(board, folder, f"{config.hydra.job.name}: {len(runs)} runs", figures)
+    published = beside_ours(published_tables(config.get("published")), board)
+    write_leaderboard(board, folder, f"{config.hydra.job.name}: {len(runs)} runs", figures, published)
     pairs = write_pairs(board, folder, config.seed)
     groups = write_groups(board, folder)
     _print(board)
@@ -58,9 +61,10 @@ def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
     with open_dict(config):
         config.paths.run_dir = str(folder)
     with open_loggers(config.logger) as loggers:
-        tables = {"leaderboard": board.table(), "classes": board.classes(), "pairs": pairs}
+        tables = {"leaderboard": board.table(), "classes": board.classes(), "pairs": pairs, "published": published}
         for name, table in tables.items():
-            log_table(loggers, name, table)
+            if not table.empty:
+                log_table(loggers, name, table)
         if groups is not None:
             log_table(loggers, "groups", groups)
         for name in figures:

@@ -12,10 +12,18 @@ from tests.runs.conftest import Script
 def test_sweep_ends_in_one_leaderboard(script: Script, regions: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     data = ["data=table", f"data.table={regions}", "data.kind=regions", "data.label=tissue"]
-    assert script("search", "-m", "ranking=nearest_patch,rank_sum", *data, f"hydra.sweep.dir={folder}") == 0
+    (tmp_path / "published.csv").write_text(
+        "source,cohort,label,engine,metric,class,value,note\npaper,cohort,tissue,patch_flat,top1,,0.25,\n"
+    )
+    published = f"published={tmp_path / 'published.csv'}"
+    assert script("search", "-m", "ranking=nearest_patch,rank_sum", *data, published, f"hydra.sweep.dir={folder}") == 0
     board = pd.read_csv(folder / "leaderboard.csv")
     assert sorted(board["overrides"].str.extract(r"ranking=(\w+)")[0]) == ["nearest_patch", "rank_sum"]
     assert (folder / "leaderboard.md").exists()
+    beside = pd.read_csv(folder / "leaderboard_published.csv")
+    assert beside["value"].tolist() == [0.25]
+    assert beside["ours"].tolist() == [board["top1"].max()]
+    assert pd.read_csv(folder / "leaderboard_pairs.csv")["difference"].tolist() == [-board["top1"].diff().iloc[1]]
     assert (folder / "leaderboard.html").read_text().count("<svg") == 3
     assert sorted(path.name for path in folder.glob("*.png")) == ["best.png", "classes.png", "speed.png"]
 

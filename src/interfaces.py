@@ -187,6 +187,13 @@ class Codes:
         return len(self.values)
 
 
+def joined(parts: Sequence[Codes]) -> Codes:
+    """Codes of one kind, one after the other."""
+    keys = [part.keys for part in parts if part.keys is not None]
+    values = np.concatenate([part.values for part in parts])
+    return Codes(values, parts[0].n_bits, np.concatenate(keys) if keys else None)
+
+
 @runtime_checkable
 class Code(Protocol):
     """Features to codes. A query may be coded otherwise than the database (HERE pools its patches into one vector)."""

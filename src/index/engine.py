@@ -22,7 +22,7 @@ from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
 from src.index.significance import Significance
 from src.index.training_sample import TrainingSample
 from src.index.widening import neighbours_for
-from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures
+from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures, joined
 
 
 class RetrievalEngine:
@@ -199,8 +199,7 @@ class RetrievalEngine:
         return width, height
 
     def _sample(self, database: FeatureStore) -> Codes:
-        codes = [_encoded(self.code.encode, *drawn) for drawn in self.training_sample.draw(database)]
-        return Codes(np.concatenate([part.values for part in codes]), codes[0].n_bits)
+        return joined([_encoded(self.code.encode, *drawn) for drawn in self.training_sample.draw(database)])
 
     def _add(self, slide: SlideFeatures, patient_id: str, for_ranking: CodesForRanking) -> IndexedSlide:
         kept, features = standing_for(self.mosaic, slide)

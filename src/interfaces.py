@@ -135,6 +135,20 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class TextEncoder(Encoder, Protocol):
+    """An encoder that can put words among the features of patches."""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it does; of a family of networks, some have no side for text."""
+        ...
+
+    def encode_text(self, texts: Sequence[str]) -> Float32[np.ndarray, "text feature"]:
+        """Features of texts, in the space of the patches' features."""
+        ...
+
+
+@runtime_checkable
 class Mosaic(Protocol):
     """Which patches stand for the slide."""
 

@@ -47,12 +47,17 @@ class Answer:
     @classmethod
     def of(cls, shown: Scale, scales: Sequence[Scale], engine: RetrievalEngine) -> Answer:
         """Ask the engine's head, if it has one, about the patches that were searched with."""
-        if not isinstance(engine.code, TrainedCode):
+        if not isinstance(engine.code, TrainedCode) or not shown.images:
             return cls(shown, tuple(scales), None, ())
         rows = engine.mosaic.select(shown.query)
         bag = shown.query.features[rows]
         weights = engine.code.attention(bag)
         return cls(shown, tuple(scales), _of_all(weights, rows, shown.query), engine.code.predictions(bag))
+
+    @property
+    def asked(self) -> str:
+        """The files of the query, or its words."""
+        return ", ".join(image.path for image in self.shown.images) or self.shown.query.slide_id
 
     def attention_by_image(self) -> list[Float32[np.ndarray, " patch"] | None]:
         """The weights of each image's patches."""

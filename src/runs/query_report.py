@@ -44,20 +44,17 @@ def show_answer(cfg: DictConfig, answer: Answer, searchable: Searchable) -> None
     labels = labels_of(searchable.cohort)
     hits = hits_table(answer.shown.ranking, answer.shown.significance, labels)
     write_tables(run_dir, hits, answer)
-    name = ", ".join(image.path for image in answer.shown.images)
-    print_answer(hits, answer, name, searchable.cohort.label if searchable.cohort else None)
-    report = _report(name, hits, [str(label) for label in labels.columns], answer, searchable)
+    print_answer(hits, answer, answer.asked, searchable.cohort.label if searchable.cohort else None)
+    report = _report(hits, [str(label) for label in labels.columns], answer, searchable)
     write_query_report(run_dir / "report.html", report)
     log.info("report: %s", run_dir / "report.html")
     _log(cfg, hits, answer, report, searchable)
 
 
-def _report(
-    name: str, hits: pd.DataFrame, labels: Sequence[str], answer: Answer, searchable: Searchable
-) -> QueryReport:
+def _report(hits: pd.DataFrame, labels: Sequence[str], answer: Answer, searchable: Searchable) -> QueryReport:
     return QueryReport(
         title=f"{searchable.engine.name}: {answer.shown.query.slide_id}",
-        query_image=name,
+        query_image=answer.asked,
         query_pictures=query_pictures(answer),
         facts=_facts(answer.shown, searchable),
         hits=hit_views(hits, labels, answer, searchable),
@@ -67,6 +64,7 @@ def _report(
         scales=scale_views(answer),
         predictions=answer.predictions,
         has_attention=answer.attention is not None,
+        is_text=not answer.shown.images,
     )
 
 
@@ -77,9 +75,10 @@ def _facts(scale: Scale, searchable: Searchable) -> dict[str, object]:
         "encoder": searchable.encoder.name,
         "index": type(engine.index).__name__,
         "ranking": type(engine.ranking).__name__,
-        "patches": len(scale.query.coords),
-        "mpp": ", ".join(sorted({f"{image.slide.mpp:.4g}" for image in scale.images})),
     }
+    if scale.images:
+        facts["patches"] = len(scale.query.coords)
+        facts["mpp"] = ", ".join(sorted({f"{image.slide.mpp:.4g}" for image in scale.images}))
     if scale.halvings:
         facts["halvings"] = scale.halvings
     if chance is not None:

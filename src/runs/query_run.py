@@ -16,7 +16,8 @@ from src.data.files import write_json
 from src.data.patching import Patcher, Patches
 from src.data.progress import tracked
 from src.errors import ConfigError
-from src.interfaces import Rows, SlideFeatures
+from src.index.significance import Significance
+from src.interfaces import Ranking, Rows, SlideFeatures
 from src.runs.job import Outcome
 from src.runs.query_answer import Answer
 from src.runs.query_images import QueryImage, opened_images
@@ -34,7 +35,7 @@ def answer_query(cfg: DictConfig) -> Outcome:
         check_halvings(cfg.query.halvings, images)
         searchable, n_failed = open_searchable(cfg)
         tried = halvings_to_try(cfg.query.halvings, images, [_patcher(image, searchable) for image in images])
-        left_out = _of_patient(cfg.query.patient, searchable.engine.rows)
+        left_out = rows_of_patient(cfg.query.patient, searchable.engine.rows)
         scales = [_search(n, images, searchable, cfg.k, left_out) for n in tracked(tried, "scales of the query")]
         chosen = most_significant(scales) if cfg.query.halvings == AUTO else scales[0]
         write_json(run_dir / "timing.json", chosen.timing)
@@ -42,8 +43,12 @@ def answer_query(cfg: DictConfig) -> Outcome:
     return Outcome(n_failed_slides=n_failed)
 
 
-def _of_patient(patient_id: str | int | None, rows: Rows) -> Bool[np.ndarray, " row"] | None:
-    """The rows that are left out."""
+def rows_of_patient(patient_id: str | int | None, rows: Rows) -> Bool[np.ndarray, " row"] | None:
+    """The rows of a patient, which are left out; None without a patient.
+
+    Raises:
+        ConfigError: the index has no such patient.
+    """
     if patient_id is None:
         return None
     if str(patient_id) not in rows.patient_ids:
@@ -52,6 +57,16 @@ def _of_patient(patient_id: str | int | None, rows: Rows) -> Bool[np.ndarray, " 
         )
     is_own = np.array([patient == str(patient_id) for patient in rows.patient_ids])
     return np.asarray(is_own[rows.slide_of_row])
+
+
+def ranked(
+    query: SlideFeatures, searchable: Searchable, k: int, left_out: Bool[np.ndarray, " row"] | None
+) -> tuple[Ranking, Significance | None, float]:
+    """The answer to a query, how unusual its hits are, and the time that the search took, ms."""
+    started = time.perf_counter()
+    ranking = searchable.engine.search(query, k, left_out)
+    search_ms = round(1000 * (time.perf_counter() - started), 3)
+    return ranking, searchable.engine.significance_of(query, ranking), search_ms
 
 
 def _patcher(image: QueryImage, searchable: Searchable) -> Patcher:
@@ -70,11 +85,9 @@ def _search(
     patches, features = zip(*(_encoded(image, searchable) for image in shown), strict=True)
     query = _one_bag(features, shown)
     log.info("query: %s, %d patches, %d halvings", query.slide_id, len(query.coords), halvings)
-    encoded = time.perf_counter()
-    ranking = searchable.engine.search(query, k, left_out)
-    searched = time.perf_counter()
-    significance = searchable.engine.significance_of(query, ranking)
-    timing = {"encode_ms": round(1000 * (encoded - started), 1), "search_ms": round(1000 * (searched - encoded), 3)}
+    encode_ms = round(1000 * (time.perf_counter() - started), 1)
+    ranking, significance, search_ms = ranked(query, searchable, k, left_out)
+    timing = {"encode_ms": encode_ms, "search_ms": search_ms}
     return Scale(halvings, shown, patches, query, ranking, significance, timing)
 
 

@@ -29,9 +29,9 @@ class Scale:
 
     Attributes:
         halvings: how often both sides of its images were halved.
-        images: as they were cut into patches.
+        images: as they were cut into patches; none where the query is text.
         patches: those of each image.
-        query: the patches of all images, image by image.
+        query: the patches of all images, image by image; named by the text, where it is one.
         significance: of the hits; None where the index has no background.
         timing: step to time, ms.
     """

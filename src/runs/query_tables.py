@@ -69,9 +69,10 @@ def predictions_table(answer: Answer) -> pd.DataFrame:
 
 
 def write_tables(folder: Path, hits: pd.DataFrame, answer: Answer) -> None:
-    """Write hits.parquet and query_patches.parquet, and with several scales or a head scales.csv, predictions.csv."""
+    """Write hits.parquet, query_patches.parquet of images, and scales.csv and predictions.csv where there are some."""
     _write_parquet(folder / "hits.parquet", hits)
-    _write_parquet(folder / "query_patches.parquet", patches_table(answer))
+    if answer.shown.images:
+        _write_parquet(folder / "query_patches.parquet", patches_table(answer))
     if len(answer.scales) > 1:
         write_text(folder / "scales.csv", scales_table(answer).to_csv(index=False))
     if answer.predictions:

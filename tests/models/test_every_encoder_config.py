@@ -14,6 +14,7 @@ from torch import Tensor
 from src.errors import WeightsUnavailable
 from src.interfaces import Encoder
 from src.models.encoders.network import NetworkEncoder
+from src.models.encoders.text import WITH_TEXT
 from src.models.weights import load_strictly, renamed
 
 CONF = Path(__file__).parents[2] / "conf" / "encoder"
@@ -45,6 +46,11 @@ def test_its_network_makes_features_of_the_stated_length(name: str) -> None:
         assert made.encode([patch]).shape == (1, made.dim)
         return
     assert length_on_meta(name, tuple(made.transform(patch).shape)) == made.dim
+
+
+def test_the_encoders_with_a_text_side_are_those_that_an_error_names() -> None:
+    names = [path.stem for path in CONFIGS]
+    assert tuple(name for name in names if encoder(name).has_text) == WITH_TEXT
 
 
 @pytest.mark.parametrize(("name", "hint"), [("musk", "MUSK"), ("path_foundation", "pip install tensorflow")])

@@ -94,7 +94,7 @@ class QueryReport:
     """All that the page shows.
 
     Attributes:
-        query_image: path or name of the query, as the user gave it.
+        query_image: path or name of the query as the user gave it, or its words.
         query_pictures: the images of the query, small, with their patches drawn.
         facts: engine, encoder, index, ...; a unit at the end of a name (`_ms`, `_px`, `_bytes`) is written behind the
             value.
@@ -107,6 +107,7 @@ class QueryReport:
         scales: all that were searched, if there were several.
         predictions: of a trained head; empty without one.
         has_attention: the patches are tinted by their attention.
+        is_text: the query is words, without pictures.
     """
 
     title: str
@@ -122,6 +123,7 @@ class QueryReport:
     scales: Sequence[ScaleView] = ()
     predictions: Sequence[Predicted] = ()
     has_attention: bool = False
+    is_text: bool = False
 
 
 def write_query_report(path: Path, report: QueryReport) -> None:

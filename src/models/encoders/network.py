@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from src.errors import ConfigError, HistoseekError
 from src.interfaces import Image
 from src.models import hub
+from src.models.encoders.text import no_text
 from src.models.transforms import ImageTransform
 from src.models.weights import digest_of
 
@@ -136,9 +137,13 @@ class NetworkEncoder:
         return features
 
     def encode_text(self, texts: Sequence[str]) -> Float32[np.ndarray, "text feature"]:
-        """Features of texts, in the space of the patches' features; not normalised."""
+        """Features of texts, in the space of the patches' features; not normalised.
+
+        Raises:
+            ConfigError: the network has no side for text.
+        """
         if not isinstance(self.network, TextNetwork):
-            raise ConfigError(f"encoder={self.name} has no text side; use encoder=plip, quiltnet_b32, keep or clip")
+            raise no_text(self.name)
         with torch.inference_mode(), self._autocast():
             features = self.network.text_features(self._module, texts)
         return _as_array(features)

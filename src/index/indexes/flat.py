@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from src.data.files import written_whole
-from src.errors import ConfigError
+from src.errors import ConfigError, IncompatibleParts
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
 from src.interfaces import CodeKind, Codes, Neighbours
 
@@ -89,7 +89,7 @@ def _check_unit_norm(vectors: Float32[np.ndarray, "row column"]) -> None:
     norms = np.linalg.norm(vectors, axis=1)
     wrong = np.abs(norms - 1) > _UNIT_NORM_TOLERANCE
     if wrong.any():
-        raise ConfigError(
+        raise IncompatibleParts(
             f"index flat: cosine takes vectors of length 1, {int(wrong.sum())} of {len(norms)} have another "
             f"(the first: {norms[wrong][0]:.3g}); choose code=l2 or index.metric=l2"
         )

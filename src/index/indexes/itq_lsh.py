@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from src.data.files import written_whole
-from src.errors import ConfigError
+from src.errors import ConfigError, IncompatibleParts
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
 from src.interfaces import CodeKind, Codes, Neighbours
 
@@ -44,7 +44,8 @@ class ItqLsh:
         """Fit the rotation.
 
         Raises:
-            ConfigError: more bits than dimensions, or fewer than 8 vectors to train on.
+            IncompatibleParts: more bits than dimensions.
+            ConfigError: fewer than 8 vectors to train on.
         """
         vectors = checked(sample, self.accepts, None, "itq_lsh")
         n_bits = _fitted_n_bits(self.n_bits, *vectors.shape)
@@ -100,7 +101,9 @@ class ItqLsh:
 
 def _fitted_n_bits(n_bits: int, n_vectors: int, dim: int) -> int:
     if n_bits > dim:
-        raise ConfigError(f"index itq_lsh: n_bits is {n_bits}, expected at most the {dim} dimensions of the codes")
+        raise IncompatibleParts(
+            f"index itq_lsh: n_bits is {n_bits}, expected at most the {dim} dimensions of the codes; lower index.n_bits"
+        )
     # The rotation starts from as many principal components as there are bits.
     fitted = min(n_bits, n_vectors // 8 * 8)
     if fitted == 0:

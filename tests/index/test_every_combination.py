@@ -59,7 +59,7 @@ def database() -> tuple[MemoryStore, SlideFeatures]:
 def answer(engine: RetrievalEngine) -> Ranking:
     store, query = database()
     engine.build(store)
-    engine.use_labels({"site": pd.Series(["a", "b"] * 3, index=store.slide_ids)})
+    engine.use_labels({"site": pd.Series(["a", "b"] * 3, index=list(store.slide_ids))})
     return engine.search(query, 3, engine.rows.slide_of_row == 0)
 
 

@@ -179,7 +179,8 @@ def test_settings_that_cannot_work_are_refused(name: str, setting: dict[str, flo
 @pytest.mark.parametrize("setting", ["n_clusters", "n_init"])
 def test_no_cluster_is_refused_of_hshr(setting: str) -> None:
     with pytest.raises(ConfigError, match=f"mosaic hshr: .*{setting} (is )?0"):
-        replace(Hshr(20, official_centres=True, n_init=1, seed=0), **{setting: 0})
+        mosaic: Any = Hshr(20, official_centres=True, n_init=1, seed=0)
+        replace(mosaic, **{setting: 0})
 
 
 def test_an_unknown_colour_lists_the_known_ones() -> None:

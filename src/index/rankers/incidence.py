@@ -73,7 +73,8 @@ class Hyperedges:
         counts = self.lists.counts_of_newcomer(named_by, distances, is_allowed, self.n_named)
         if newcomer.query_weights is not None:
             counts = counts * newcomer.query_weights[query]
-        return self._by_slide(self.rows.slide_of_row[named_by], counts) / incidence.totals
+        column: PerSlide = self._by_slide(self.rows.slide_of_row[named_by], counts) / incidence.totals
+        return column
 
     def _totals(self, sums: PerSlide) -> PerSlide:
         totals = np.full_like(sums, sums[0]) if self.first_row_norm else sums

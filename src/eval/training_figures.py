@@ -20,7 +20,7 @@ from src.eval.groups import Group, groups_of, tested
 from src.eval.leaderboard import Leaderboard
 
 EPOCHS_FILE = "epochs.csv"
-_COLOURS = {"train": figures.MUTED, "val": figures.ACCENT}
+SPLIT_COLOURS = {"train": figures.MUTED, "val": figures.ACCENT, "selected_on_test": figures.PALETTE[5]}
 _ROW_IN = 0.3  # height of a box
 _MOST_GROUPS = 12
 
@@ -87,7 +87,7 @@ def _epochs(group: Group) -> list[pd.DataFrame]:
 
 
 def _draw_curves(axes: Axes, epochs: Sequence[pd.DataFrame], name: str) -> None:
-    for split, colour in _COLOURS.items():
+    for split, colour in SPLIT_COLOURS.items():
         key = f"{split}/{name}"
         columns = [table[key] for table in epochs if key in table]
         if not columns:

@@ -163,7 +163,9 @@ class BagClassifier(lightning.LightningModule):
             known.pop(name, None)
         known.update(values)
         self._logged[split] = tuple(values)
-        numbers = {name: float(value) for name, value in values.items()}
+        chosen_on_test = split == "val" and self.splits[2] != "test"
+        shown = self.splits[2] if chosen_on_test else split
+        numbers = {f"{shown}/{name.partition('/')[2]}": float(value) for name, value in values.items()}
         for logger in self.loggers:
             logger.log_metrics({**numbers, "epoch": self.current_epoch}, step=self.global_step)
 

@@ -93,6 +93,11 @@ class BagDataModule(lightning.LightningDataModule):
         """What figures of the test slides are called, so that none is mistaken for another."""
         return "selected_on_test" if self.official_test_selection else "test"
 
+    def as_shown(self, name: str) -> str:
+        """The name of a metric, that of val changed where val is test."""
+        split, _, rest = name.partition("/")
+        return f"{self.tested_as}/{rest}" if split == "val" and self.official_test_selection else name
+
     def labels_in(self, split: str) -> pd.Series:
         """Label of each slide of a split, by slide_id; those of test for val, if the epoch is chosen on test."""
         is_test = split == "val" and self.official_test_selection

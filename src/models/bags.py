@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from src.data.feature_files import all_finite
 from src.errors import FeatureFileError
 from src.interfaces import FeatureStore
 
@@ -55,7 +56,7 @@ class WholeBags(Dataset[Bag]):
     def __getitem__(self, index: int) -> Bag:
         slide_id = str(self.labels.index[index])
         features = self.store.load(slide_id).features
-        if not np.isfinite(features.sum(dtype=np.float64)):  # one pass, no mask as large as a bag
+        if not all_finite(features):
             raise FeatureFileError(f"{slide_id}: features hold NaN or infinity; extract the slide again")
         label = self.labels.iloc[index]
         return Bag(slide_id, torch.from_numpy(features), label if isinstance(label, tuple) else str(label))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import nan
+from math import isnan, nan
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from src.eval.figures import MUTED, PALETTE
-
-_COLOURS = {"train": MUTED, "val": PALETTE[0]}
+from src.eval.figures import MUTED
+from src.eval.training_figures import SPLIT_COLOURS
 
 
 def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int, metric: str = "accuracy") -> Figure:
-    """Loss and one metric per epoch, train and val; the epoch that was chosen is marked.
+    """Loss and one metric per epoch, train and val (or the test slides that it is chosen on); the chosen one is marked.
 
     Args:
         epochs: metrics such as `val/loss` of each epoch.
@@ -31,8 +30,10 @@ def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int, metr
 
 
 def _draw(axes: Axes, epochs: Sequence[Mapping[str, float]], metric: str) -> None:
-    for split, colour in _COLOURS.items():
+    for split, colour in SPLIT_COLOURS.items():
         values = [row.get(f"{split}/{metric}", nan) for row in epochs]
+        if all(isnan(value) for value in values):
+            continue
         axes.plot(values, color=colour, label=split, marker="." if len(values) < 50 else None)
     axes.set_title(metric, loc="left")
     axes.set_xlabel("epoch")

@@ -58,9 +58,7 @@ class Found:
     def metrics(self) -> dict[str, float]:
         """`<split>/<score>`, `<split>/<task>/<score>` and `<split>@<cancer>/...`; what is not defined is left out."""
         headline = f"{self.bags.tested_as}/{self.task.headline}"
-        shown = (self.bags.tested_as, *self.bags.splits)
-        own = {name: value for name, value in self.measured.items() if name.partition("/")[0] in shown}
-        values = {headline: self.measured[headline], **own, **self._by_cancer()}
+        values = {headline: self.measured[headline], **self.measured, **self._by_cancer()}
         return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
     def table(self) -> pd.DataFrame:

@@ -86,11 +86,12 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
         history = History()
         trainer = _trainer(cfg, history, loggers)
         _fit(trainer, model, bags, cfg.ckpt_path)
-        best, epochs = _best_checkpoint(trainer), history.epochs
+        best = _best_checkpoint(trainer)
+        epochs = [{bags.as_shown(name): value for name, value in row.items()} for row in history.epochs]
         # Here the trainer takes callbacks, history too, back to the state of the best checkpoint.
         tested = trainer.test(model, bags, ckpt_path=best, weights_only=True, verbose=False)[0]
         epoch = len(epochs) - 1 if best is None else int(read_checkpoint(best)["epoch"])
-        found = Found(bags, task, predict(trainer, model, bags), cancers, {**tested, **epochs[epoch]}, epoch, epochs)
+        found = Found(bags, task, predict(trainer, model, bags), cancers, {**epochs[epoch], **tested}, epoch, epochs)
         if trainer.is_global_zero:
             write_found(found, Path(cfg.paths.run_dir), training_curves(epochs, epoch, task.headline))
             log_found(found, loggers, Path(cfg.paths.run_dir), best)

@@ -217,8 +217,9 @@ def test_epoch_chosen_on_test_is_never_called_a_test(tmp_path: Path, data: tuple
     assert set(predictions["split"]) == {"train", "test"}
     assert len(predictions) == 22
     log = pd.read_csv(run_dir / "csv" / "metrics.csv")
-    assert metrics["selected_on_test/loss"] == pytest.approx(log["val/loss"].min())
-    assert "test/loss" not in log
+    assert metrics["selected_on_test/loss"] == pytest.approx(log["selected_on_test/loss"].min())
+    assert {"test/loss", "val/loss"}.isdisjoint(log)
+    assert "selected_on_test/loss" in pd.read_csv(run_dir / "epochs.csv")
 
 
 def test_split_seed_draws_another_split_for_the_same_first_weights(

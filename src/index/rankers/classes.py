@@ -19,11 +19,13 @@ class Classes:
 
     Attributes:
         of_slide: class of each slide of `Rows.slide_ids`, `UNLABELLED` where it has no label.
+        names: of each class, as the label column has them.
         weights: of each class. The published factor (K = 30 for organs, 10 within one) is left out, as it cancels
             wherever weights are shares of their sum.
     """
 
     of_slide: Int64[np.ndarray, " slide"]
+    names: tuple[str, ...]
     weights: Float64[np.ndarray, " class"]
 
 
@@ -48,4 +50,4 @@ def classes_of(rows: Rows, label: str | None, ranking: str) -> Classes:
     if not names:
         raise ConfigError(f"ranking {ranking}: no slide of the database has a {label!r}; set data.label=COLUMN")
     of_slide = np.array([UNLABELLED if name is None else names.index(name) for name in labels], dtype=np.int64)
-    return Classes(of_slide, 1 / np.bincount(of_slide[of_slide >= 0]))
+    return Classes(of_slide, tuple(names), 1 / np.bincount(of_slide[of_slide >= 0]))

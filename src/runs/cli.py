@@ -33,7 +33,7 @@ def run_script(config_name: str, main: Callable[[], Any]) -> None:
         config_name: the script's own YAML under conf/.
         main: the function that `hydra.main` made.
     """
-    sys.argv[1:] = [_in_full(argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = [in_full(argument) for argument in sys.argv[1:]]
     try:
         refuse_unknown_keys(config_name, [argument for argument in sys.argv[1:] if not argument.startswith("-")])
     except HistoseekError as error:
@@ -45,6 +45,16 @@ def exit_with(error: Exception) -> NoReturn:
     """Print one line and leave with code 2."""
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
+
+
+def in_full(argument: str) -> str:
+    """`query=FILE` is short for `query.image=FILE`; a mapping is the whole block. Words need no quotes of Hydra's."""
+    key, equals, value = argument.partition("=")
+    if key == "query" and not value.startswith("{"):
+        key = "query.image"
+    if key in ("query.image", "query.text") and " " in value and value[0] not in "'\"[{":
+        value = "'" + value.replace("'", "\\'") + "'"
+    return f"{key}{equals}{value}"
 
 
 def refuse_unknown_keys(config_name: str, arguments: Sequence[str]) -> None:
@@ -59,12 +69,6 @@ def refuse_unknown_keys(config_name: str, arguments: Sequence[str]) -> None:
             if override not in groups and not override.is_add() and not _is_known(override.key_or_group, known):
                 where = f" with {' '.join(chosen)}" if chosen else ""
                 raise ConfigError(_unknown(f"key '{override.key_or_group}'{where}", override.key_or_group, known))
-
-
-def _in_full(argument: str) -> str:
-    """`query=FILE` is short for `query.image=FILE`; a mapping is the whole block."""
-    value = argument.removeprefix("query=")
-    return argument if value == argument or value.startswith("{") else f"query.image={value}"
 
 
 def _parse(arguments: Sequence[str]) -> list[Override]:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.errors import ConfigError
-from src.runs.cli import refuse_unknown_keys
+from src.runs.cli import in_full, refuse_unknown_keys
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,18 @@ def test_key_that_one_option_of_a_sweep_lacks_is_named_with_that_option() -> Non
 def test_malformed_argument_is_one_line() -> None:
     with pytest.raises(ConfigError, match="KEY=VALUE"):
         refuse_unknown_keys("search", ["query=a=b{"])
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("query=a.png", "a.png"),
+        ("query=[a.png,b.png]", ["a.png", "b.png"]),
+        ("query=fused glands, (cribriform)", "fused glands, (cribriform)"),
+        ("query.text=Crohn's disease, active", "Crohn's disease, active"),
+        ("query='a, b'", "a, b"),
+    ],
+)
+def test_words_of_a_query_need_no_quotes_of_hydra(said: str, meant: object) -> None:
+    (override,) = OverridesParser.create().parse_overrides([in_full(said)])
+    assert override.value() == meant

@@ -2,7 +2,8 @@
 
 Left out and counted are queries that have no label and queries without any other item of their label in the database
 that they are allowed. Hits without a label cannot be judged: they are removed before ranks are counted (`drop`), or
-stay and are wrong (`wrong`); the counts of the database follow the same choice.
+stay and are wrong (`wrong`); the counts of the database follow the same choice. Where hits are aggregated, to patients
+for example, the first hit of each patient is its answer, and patients are counted.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def judge(rankings: pd.DataFrame, items: pd.DataFrame, labels: pd.Series, unlabe
     hits = _hits(rankings, queries, asked, known)
     if unlabelled == "drop":
         hits = hits[hits["label"] != UNLABELLED]
+    hits = hits.drop_duplicates(["query", "answer"])
     counted = known[known["is_database"] & ((known["label"] != UNLABELLED) | (unlabelled == "wrong"))]
-    n_allowed, n_relevant = _allowed(counted, asked)
+    n_allowed, n_relevant = (_n_answers(counted, asked, same) for same in (["scope"], ["scope", "label"]))
     return _judged(queries, asked["label"].to_numpy(), _matrix(hits, len(queries)), n_relevant, n_allowed, class_names)
 
 
@@ -71,28 +73,29 @@ def _hits(rankings: pd.DataFrame, queries: pd.DataFrame, asked: pd.DataFrame, kn
     found = rankings[rankings["rank"] >= 0].sort_values("rank", kind="stable")
     hit = _look_up(known, found["hit_id"])
     query = pd.Index(queries["query_id"]).get_indexer(found["query_id"].to_numpy())
-    is_left_out = (hit["group"].to_numpy() == asked["group"].to_numpy()[query]) | ~hit["is_database"].to_numpy()
+    its_own = hit["group"].to_numpy() == asked["group"].to_numpy()[query]
+    elsewhere = hit["scope"].to_numpy() != asked["scope"].to_numpy()[query]
+    is_left_out = its_own | elsewhere | ~hit["is_database"].to_numpy()
     if is_left_out.any():
         first = found[is_left_out].iloc[0]
         pair = f"query {first['query_id']} found {first['hit_id']}"
         raise HistoseekError(f"rankings: {pair}, which the protocol leaves out; search again under this protocol")
-    return pd.DataFrame({"query": query, "label": hit["label"]})
+    return pd.DataFrame({"query": query, "label": hit["label"], "answer": hit["answer"]})
 
 
-def _allowed(
-    counted: pd.DataFrame, asked: pd.DataFrame
-) -> tuple[Int64[np.ndarray, " query"], Int64[np.ndarray, " query"]]:
-    """Items that count in each query's database, and those of its label: all, less those of its own group."""
-    own = counted.groupby("group").size()
-    own_label = counted.groupby(["group", "label"]).size()
-    group_label = pd.MultiIndex.from_frame(asked[["group", "label"]])
-    n_allowed = len(counted) - _count(own, pd.Index(asked["group"]))
-    n_relevant = _count(counted.groupby("label").size(), pd.Index(asked["label"])) - _count(own_label, group_label)
-    return n_allowed, n_relevant
+def _n_answers(counted: pd.DataFrame, asked: pd.DataFrame, same: list[str]) -> Int64[np.ndarray, " query"]:
+    """Answers that agree with each query in `same`, less those that are of its own group alone."""
+    answers = counted.groupby([*same, "answer"])["group"].agg(["first", "nunique"]).reset_index()
+    of_one_group = answers[answers["nunique"] == 1].rename(columns={"first": "group"})
+    return _sizes(answers, asked[same]) - _sizes(of_one_group, asked[[*same, "group"]])
 
 
-def _count(sizes: pd.Series, keys: pd.Index) -> Int64[np.ndarray, " query"]:
-    return sizes.reindex(keys, fill_value=0).to_numpy(dtype=np.int64)
+def _sizes(answers: pd.DataFrame, queries: pd.DataFrame) -> Int64[np.ndarray, " query"]:
+    """How many answers agree with each query in all of its columns."""
+    columns = list(queries)
+    sizes = answers.groupby(columns).size().rename("size").reset_index()
+    found = queries.merge(sizes, on=columns, how="left")["size"].fillna(0)
+    return np.asarray(found, dtype=np.int64)
 
 
 def _matrix(hits: pd.DataFrame, n_queries: int) -> Int64[np.ndarray, "query rank"]:

@@ -1,8 +1,9 @@
 """Which queries are asked, and what of the database each may not see.
 
 A protocol is one rule, used twice: as a mask over index rows while searching, and over a table of items while judging.
-Whatever it leaves out is named by a group: the patch itself, all of its slide, or all slides of its patient. A split
-adds that only its database part can be found.
+Whatever it leaves out is named by a group: the patch itself, all of its slide, all slides of its patient, or those that
+share a column such as a case. A split adds that only its database part can be found, `within` that only slides of the
+query's own site (or another column) can: Yottixel's vertical search, where the whole archive is horizontal search.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import pandas as pd
 from jaxtyping import Bool
 
 from src.errors import CohortError, ConfigError
+from src.eval.belonging import belonging, column_of, slides_of_same
 from src.eval.rankings import Unit, patch_id
 from src.eval.statistics import Bootstrap
 from src.eval.variants import metrics_at
 from src.interfaces import Rows
 
-LeaveOut = Literal["patch", "slide", "patient"]
 Unlabelled = Literal["drop", "wrong"]
 
 
@@ -65,7 +66,7 @@ class RetrievalProtocol:
     Attributes:
         name: as in conf/eval.
         unit: what is ranked and counted, slides or patches.
-        leave_out: what of the query's own is left out of its database.
+        leave_out: what of the query's own is left out of its database: `patch`, `slide`, `patient`, or a column.
         label: column of the cohort table that says what is relevant; None has to be set before judging.
         k: cut-offs of the metrics.
         depth: how many hits are ranked and saved; at least the largest `k`.
@@ -76,11 +77,15 @@ class RetrievalProtocol:
         recall_against_exact: how many exact nearest rows the index should find; None measures no recall.
         ignored_labels: classes that say that nothing is known, such as `2` of a gene that was not sequenced; slides
             of them have no label.
+        within: column of which a query can only find slides of its own value (vertical search); a slide without a value
+            is not found and finds nothing. None searches the whole database (horizontal search).
+        aggregate: `slide`, `patient`, or a column: each counts once, by its best hit. None counts every hit. It is done
+            while judging; saved rankings name what was searched.
     """
 
     name: str
     unit: Unit
-    leave_out: LeaveOut
+    leave_out: str
     label: str | None
     k: Sequence[int]
     depth: int
@@ -90,10 +95,14 @@ class RetrievalProtocol:
     split: Split | None = None
     recall_against_exact: int | None = None
     ignored_labels: Sequence[str | int] = ()
+    within: str | None = None
+    aggregate: str | None = None
 
     def __post_init__(self) -> None:
         if self.leave_out == "patch" and self.unit == "slide":
             raise ConfigError("eval.leave_out is patch while eval.unit is slide; rank patches, or leave out slides")
+        if self.aggregate == "patch":
+            raise ConfigError("eval.aggregate is patch; expected slide, patient or a column, or null for every hit")
         if not self.k or min(self.k) < 1 or max(self.k) > self.depth:
             raise ConfigError(f"eval.k is {list(self.k)}; expected numbers from 1 to eval.depth = {self.depth}")
         if not self.metrics:
@@ -120,31 +129,57 @@ class RetrievalProtocol:
             cohort: the cohort table; its split is read from here.
             query_row: row of the query itself, None where it is not in the index; used where a patch is left out.
         """
-        outside = set(rows.slide_ids) - set(self._database(cohort)["slide_id"].astype(str)) if self.split else set()
-        own = {"patch": None, "slide": slide_id, "patient": patient_id}[self.leave_out]
-        groups = rows.patient_ids if self.leave_out == "patient" else rows.slide_ids
-        of_slide = [group == own or slide in outside for group, slide in zip(groups, rows.slide_ids, strict=True)]
+        hidden = self._own(slide_id, patient_id, rows, cohort) | self._outside(slide_id, rows, cohort)
+        of_slide = [slide in hidden for slide in rows.slide_ids]
         excluded: Bool[np.ndarray, " row"] = np.array(of_slide, dtype=bool)[rows.slide_of_row]
         if self.leave_out == "patch" and query_row is not None:
             excluded[query_row] = True
         return excluded
 
     def items(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The same rule over a table: `item_id`, `slide_id`, the `group` that is left out together, `is_database`.
+        """The same rule over a table, one row per item.
+
+        Columns: `item_id`, `slide_id`, the `group` that is left out together, `is_database`, the `scope` outside of
+        which a query finds nothing, the `answer` that the item counts as.
 
         Args:
             table: one row per slide that has features, or per patch of the index (see `patch_table`), with the
                 columns of the cohort table.
         """
-        slide_id, patient_id = _text(table, "slide_id"), _text(table, "patient_id")
+        slide_id = belonging(table, "slide")
         item_id = slide_id if self.unit == "slide" else _patch_ids(table)
-        group = {"patch": item_id, "slide": slide_id, "patient": patient_id}[self.leave_out]
-        is_database = True if self.split is None else self.split.part(table, self.split.database)
-        items = pd.DataFrame({"item_id": item_id, "slide_id": slide_id, "group": group, "is_database": is_database})
+        columns = {
+            "item_id": item_id,
+            "slide_id": slide_id,
+            "group": item_id if self.leave_out == "patch" else belonging(table, self.leave_out),
+            "is_database": True if self.split is None else self.split.part(table, self.split.database),
+            "scope": "" if self.within is None else column_of(table, self.within),
+            "answer": item_id if self.aggregate is None else belonging(table, self.aggregate),
+        }
+        items = pd.DataFrame(columns)
         if items["item_id"].duplicated().any():
             twice = items.loc[items["item_id"].duplicated(), "item_id"].iloc[0]
             raise CohortError(f"cohort: {twice} stands twice; give every {self.unit} its own row")
         return items.reset_index(drop=True)
+
+    def answer_of(self, table: pd.DataFrame) -> dict[str, str] | None:
+        """What each item counts as, by its id; None where every hit counts. `table` as of `items`."""
+        if self.aggregate is None:
+            return None
+        items = self.items(table)
+        return dict(zip(items["item_id"], items["answer"], strict=True))
+
+    def narrowed(self) -> dict[str, str]:
+        """`within` and `aggregate`, where they are set."""
+        named = {"within": self.within, "aggregate": self.aggregate}
+        return {name: column for name, column in named.items() if column is not None}
+
+    def check(self, cohort: pd.DataFrame) -> None:
+        """Raise a CohortError when the cohort lacks a column that the protocol needs, before anything is searched."""
+        for name in {"patient", self.leave_out, self.aggregate} - {"patch", None}:
+            belonging(cohort, str(name))
+        if self.within is not None:
+            column_of(cohort, self.within)
 
     def labels(self, cohort: pd.DataFrame) -> pd.Series:
         """The label of each slide, indexed by slide_id; NaN for a class that is ignored."""
@@ -153,6 +188,24 @@ class RetrievalProtocol:
         by_slide = cohort.drop_duplicates("slide_id")
         labels = pd.Series(by_slide[self.label].to_numpy(), index=by_slide["slide_id"].astype(str))
         return labels.mask(labels.map(_class_name).isin([str(label) for label in self.ignored_labels]))
+
+    def _own(self, slide_id: str, patient_id: str, rows: Rows, cohort: pd.DataFrame) -> set[str]:
+        """Slides that are left out with the query's own."""
+        if self.leave_out == "patch":
+            return set()
+        if self.leave_out == "patient":
+            owned = zip(rows.slide_ids, rows.patient_ids, strict=True)
+            return {slide for slide, patient in owned if patient == patient_id}
+        return {slide_id} if self.leave_out == "slide" else slides_of_same(cohort, self.leave_out, slide_id)
+
+    def _outside(self, slide_id: str, rows: Rows, cohort: pd.DataFrame) -> set[str]:
+        """Slides of the index that a query of this slide cannot find, whoever owns them."""
+        if self.split is None and self.within is None:
+            return set()
+        findable = set(self._database(cohort)["slide_id"].astype(str))
+        if self.within is not None:
+            findable &= slides_of_same(cohort, self.within, slide_id)
+        return set(rows.slide_ids) - findable
 
     def _database(self, cohort: pd.DataFrame) -> pd.DataFrame:
         return cohort if self.split is None else cohort[self.split.part(cohort, self.split.database)]
@@ -169,12 +222,6 @@ def patch_table(rows: Rows, cohort: pd.DataFrame) -> pd.DataFrame:
         )
     table: pd.DataFrame = by_slide.loc[slide_of_row].assign(x=rows.xy[:, 0], y=rows.xy[:, 1])
     return table.reset_index(drop=True)
-
-
-def _text(table: pd.DataFrame, column: str) -> pd.Series:
-    if table[column].isna().any():
-        raise CohortError(f"cohort: {column} is empty in row {int(table[column].isna().argmax())}; fill it")
-    return table[column].astype(str)
 
 
 def _class_name(label: object) -> str:

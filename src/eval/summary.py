@@ -96,7 +96,7 @@ def write_results(
     asked = {"cohort": cohort, "n_queries": len(judged), "dropped": dict(judged.dropped)}
     write_json(
         folder / PROTOCOL_FILE,
-        {"protocol": protocol.name, "unit": protocol.unit, "label": protocol.label, **asked},
+        {"protocol": protocol.name, "unit": protocol.unit, "label": protocol.label, **protocol.narrowed(), **asked},
     )
     write_json(folder / "metrics.json", {key: asdict(summary) for key, summary in summaries.items()})
     return summaries

@@ -29,7 +29,9 @@ _N_LOGGED_HITS = 5
 
 def print_metrics(protocol: RetrievalProtocol, judged: Judged, summaries: Mapping[str, MetricSummary]) -> None:
     """The table of metrics, and what was left out."""
-    table = Table(title=f"{protocol.name}, label {protocol.label}, {len(judged)} queries", title_justify="left")
+    narrowed = [f"{name} {column}" for name, column in protocol.narrowed().items()]
+    title = ", ".join([protocol.name, f"label {protocol.label}", *narrowed, f"{len(judged)} queries"])
+    table = Table(title=title, title_justify="left")
     for heading in ("metric", "value", "95 % interval", "macro", "queries", "short"):
         table.add_column(heading, justify="left" if heading == "metric" else "right")
     for name, metric in summaries.items():
@@ -67,6 +69,7 @@ def write_report(
         config=OmegaConf.to_yaml(cfg, resolve=True),
         links={**links, "values per query": "per_query.parquet", "configuration": "config.yaml", **mosaics},
         unlabelled=protocol.unlabelled,
+        answer_of=protocol.answer_of(items),
         seed=cfg.seed,
     )
     write_protocol_report(run_dir / "report.html", report)
@@ -97,6 +100,7 @@ def _facts(cfg: DictConfig, protocol: RetrievalProtocol, judged: Judged) -> dict
         "index": str(cfg.index._target_).rpartition(".")[2],
         "protocol": protocol.name,
         "label": protocol.label,
+        **protocol.narrowed(),
         "queries": len(judged),
         "seed": cfg.seed,
     }

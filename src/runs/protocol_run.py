@@ -63,6 +63,7 @@ def run_protocol(cfg: DictConfig) -> Outcome:
     cfg = _ranking_of_unit(cfg, protocol)
     cohort = prepare_cohort(cfg)
     cohort.labels(protocol.label)
+    protocol.check(cohort.table)
     features = prepare_features(cfg, cohort)
     database = prepare_database(cfg, cohort, features)
     run_dir = Path(cfg.paths.run_dir)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from src.eval.protocols import LeaveOut, RetrievalProtocol, Split, Unlabelled
+from src.eval.protocols import RetrievalProtocol, Split, Unlabelled
 from src.eval.rankings import Unit
 from src.eval.statistics import Bootstrap
 from src.interfaces import Hit, Ranking, Rows
@@ -17,6 +17,7 @@ COHORT = pd.DataFrame(
         "slide_id": ["a1", "a2", "b1", "c1", "d1"],
         "patient_id": ["a", "a", "b", "c", "d"],
         "site": ["lung", "lung", "lung", "liver", None],
+        "case": [1, 1, 2, 2, 3],
         "split": ["query", "database", "database", "train", "test"],
     }
 )
@@ -31,7 +32,7 @@ ROWS = Rows(
 
 
 def protocol(
-    leave_out: LeaveOut = "patient",
+    leave_out: str = "patient",
     unit: Unit = "slide",
     metrics: Sequence[str] = ("mMV", "mAP"),
     k: Sequence[int] = (1, 3),

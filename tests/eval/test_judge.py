@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from src.eval.protocols import RetrievalProtocol, Split, patch_table
 from src.eval.rankings import DTYPES, load_rankings, save_rankings
 from src.eval.variants import chance_top_1
 from tests.eval.tables import COHORT, ROWS, answers, protocol, ranking
+
+OWNER = {"slide": "slide_id", "patient": "patient_id"}
 
 
 def judged_lists(folder: Path, made: RetrievalProtocol, lists: dict[str, list[str]]) -> Judged:
@@ -142,6 +145,61 @@ def test_counts_and_codes_equal_a_plain_loop_over_the_mask(seed: int) -> None:
     assert dict(zip(judged.query_ids, got, strict=True)) == expected
     assert judged.n_allowed.tolist() == [len(hits) for hits in expected.values()]
     assert judged.n_relevant.tolist() == [hits.count(site[q]) for q, hits in expected.items()]
+
+
+def test_a_hit_of_another_site_is_refused_in_vertical_search(tmp_path: Path) -> None:
+    made = replace(protocol(), within="site")
+    with pytest.raises(HistoseekError, match="query a1 found c1, which the protocol leaves out"):
+        judged_lists(tmp_path, made, {"a1": ["b1", "c1"]})
+
+
+def test_a_patient_counts_once_by_its_first_hit(tmp_path: Path) -> None:
+    made = replace(protocol(), aggregate="patient")
+    judged = judged_lists(tmp_path, made, {"b1": ["c1", "a2", "a1"]})
+    lung, liver = judged.class_names.index("lung"), judged.class_names.index("liver")
+    assert judged.hit_label.tolist() == [[liver, lung]]
+    assert (judged.n_relevant.tolist(), judged.n_allowed.tolist()) == ([1], [2])
+
+
+@given(st.integers(0, 2**32), st.sampled_from(["slide", "patient"]), st.sampled_from(["slide", "patient", "grade"]))
+@settings(max_examples=60, deadline=None)
+def test_answers_are_counted_as_a_plain_loop_counts_them(seed: int, leave_out: str, aggregate: str) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(4, 14))
+    cohort = pd.DataFrame(
+        {
+            "slide_id": [f"s{i:02d}" for i in range(n)],
+            "patient_id": rng.choice(["p", "q", "r", "t"], n),
+            "site": rng.choice(["x", "y"], n),
+            "organ": rng.choice(np.array(["skin", "lung", None]), n, p=[0.5, 0.4, 0.1]),
+            "grade": rng.choice(["1", "2", "3"], n),
+        }
+    )
+    made = replace(protocol(leave_out=leave_out), within="organ", aggregate=aggregate)
+    slides = [{str(key): value for key, value in record.items()} for record in cohort.to_dict("records")]
+    records, counts, lists = [], {}, {}
+    for query in slides:
+        owner, answer_of = (OWNER.get(name, name) for name in (leave_out, aggregate))
+        allowed = [s for s in slides if s["organ"] == query["organ"] is not None and s[owner] != query[owner]]
+        relevant = {slide[answer_of] for slide in allowed if slide["site"] == query["site"]}
+        ranked = [allowed[place] for place in rng.permutation(len(allowed))]
+        first = {slide[answer_of]: slide["site"] for slide in reversed(ranked)}
+        if relevant:
+            counts[query["slide_id"]] = (len(relevant), len(first))
+            lists[query["slide_id"]] = [first[name] for name in dict.fromkeys(slide[answer_of] for slide in ranked)]
+        hits = [(rank, hit["slide_id"], hit["slide_id"], hit["patient_id"]) for rank, hit in enumerate(ranked)]
+        asked = query["slide_id"], query["patient_id"]
+        records += [(*asked, *hit, 0, 0, float(hit[0]), -float(hit[0])) for hit in hits or [(-1, "", "", "")]]
+    table = pd.DataFrame(records, columns=list(DTYPES))
+    if not counts:
+        with pytest.raises(CohortError):
+            judge_by(made, table, cohort)
+        return
+    judged = judge_by(made, table, cohort)
+    got = zip(judged.n_relevant.tolist(), judged.n_allowed.tolist(), strict=True)
+    assert dict(zip(judged.query_ids, got, strict=True)) == counts
+    names = [[judged.class_names[code] for code in row if code != NO_HIT] for row in judged.hit_label]
+    assert dict(zip(judged.query_ids, names, strict=True)) == lists
 
 
 @pytest.mark.real

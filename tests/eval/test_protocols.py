@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from src.errors import CohortError, ConfigError
-from src.eval.protocols import LeaveOut, RetrievalProtocol, Split, patch_table
+from src.eval.protocols import RetrievalProtocol, Split, patch_table
 from tests.eval.tables import COHORT, PATIENT_OF, ROWS, protocol
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "eval"
@@ -56,6 +56,29 @@ def test_split_finds_the_database_part_without_the_query_patient() -> None:
     assert found(made, "d1") == [2, 3, 4]
 
 
+def test_vertical_search_finds_slides_of_the_query_site_only() -> None:
+    made = replace(protocol(leave_out="slide"), within="site")
+    assert found(made, "a1") == [2, 3]
+    assert found(made, "c1") == []
+    assert found(made, "d1") == []  # its site is not known
+
+
+def test_slides_of_the_same_case_can_be_left_out() -> None:
+    assert found(protocol(leave_out="case"), "b1") == [0, 1, 2, 5]
+
+
+def test_a_column_that_the_cohort_lacks_or_leaves_empty_is_named_before_the_search() -> None:
+    made = protocol()
+    for asked, message in [
+        (replace(made, leave_out="block"), "no column 'block', which eval names; it has slide_id, patient_id, site"),
+        (replace(made, aggregate="site"), "site is empty in row 4"),
+        (replace(made, within="organ"), "no column 'organ'"),
+    ]:
+        with pytest.raises(CohortError, match=message):
+            asked.check(COHORT)
+    replace(made, within="site", aggregate="patient", leave_out="case").check(COHORT)
+
+
 def test_slides_of_neither_part_take_no_part() -> None:
     cohort = COHORT.assign(split=["query", "database", "val", "", "query"])
     made = protocol(split=SPLIT)
@@ -63,13 +86,15 @@ def test_slides_of_neither_part_take_no_part() -> None:
     assert np.flatnonzero(~made.is_excluded("d1", "d", ROWS, cohort)).tolist() == [2]
 
 
-@pytest.mark.parametrize("leave_out", ["slide", "patient"])
+@pytest.mark.parametrize("leave_out", ["slide", "patient", "case"])
 @pytest.mark.parametrize("split", [None, SPLIT])
-def test_the_mask_and_the_table_are_the_same_rule(leave_out: LeaveOut, split: Split | None) -> None:
-    made = protocol(leave_out=leave_out, split=split)
+@pytest.mark.parametrize("within", [None, "site"])
+def test_the_mask_and_the_table_are_the_same_rule(leave_out: str, split: Split | None, within: str | None) -> None:
+    made = replace(protocol(leave_out=leave_out, split=split), within=within)
     items = made.items(COHORT).set_index("item_id")
     for query in COHORT["slide_id"]:
-        allowed = items.index[items["is_database"] & (items["group"] != items.loc[query, "group"])]
+        elsewhere = (items["group"] != items.loc[query, "group"]) & (items["scope"] == items.loc[query, "scope"])
+        allowed = items.index[items["is_database"] & elsewhere]
         assert {ROWS.slide_ids[ROWS.slide_of_row[row]] for row in found(made, query)} == set(allowed)
 
 
@@ -143,5 +168,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
         protocol(metrics=["mmv"])
     with pytest.raises(ConfigError, match=r"eval\.leave_out is patch while eval\.unit is slide"):
         protocol(leave_out="patch")
+    with pytest.raises(ConfigError, match=r"eval\.aggregate is patch"):
+        replace(protocol(), aggregate="patch")
     with pytest.raises(ConfigError, match=r"eval\.metrics is empty"):
         protocol(metrics=[])

@@ -54,6 +54,13 @@ def test_hits_without_label_can_stay_and_be_wrong() -> None:
     assert hits["is_right"].tolist() == [False, True, False, False]
 
 
+def test_hits_that_count_as_one_answer_are_shown_by_their_first() -> None:
+    answer_of = {"a1": "p", "a2": "q", "b1": "q", "b2": "r", "none": "q"}
+    hits = label_hits(toy_rankings(), pd.Series(LABELS), ["a1"], answer_of=answer_of)
+    assert hits["hit_slide"].tolist() == ["a2", "b2"]
+    assert hits["rank"].tolist() == [0, 1]
+
+
 def test_query_without_any_hit_is_not_taken_for_a_hit() -> None:
     nothing = ranked("a1", [""]).assign(rank=-1)
     assert label_hits(nothing, pd.Series(LABELS), ["a1"], unlabelled="wrong").empty

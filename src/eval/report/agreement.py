@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,11 @@ NO_LABEL = "(no label)"
 
 
 def label_hits(
-    rankings: pd.DataFrame, labels: pd.Series, query_ids: Iterable[str], unlabelled: Unlabelled = "drop"
+    rankings: pd.DataFrame,
+    labels: pd.Series,
+    query_ids: Iterable[str],
+    unlabelled: Unlabelled = "drop",
+    answer_of: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """The hits of the judged queries with their labels, best first.
 
@@ -23,6 +27,7 @@ def label_hits(
         labels: label by slide_id; missing or blank is unlabelled.
         query_ids: the judged queries; one without a label is left out.
         unlabelled: hits without a label are left out before ranks are counted, or stay and are wrong.
+        answer_of: hit_id -> what counts once, by its first hit; every hit counts where None.
 
     Returns:
         `rankings` with `query_slide`, `query_label`, `hit_label`, `is_right`, and `rank` counted anew from 0.
@@ -34,6 +39,8 @@ def label_hits(
     hits = hits.assign(query_label=hits["query_slide"].map(known))
     hits = hits[hits["rank"] >= 0].fillna({"hit_label": NO_LABEL} if unlabelled == "wrong" else {})
     hits = hits.dropna(subset=["query_label", "hit_label"])
+    if answer_of is not None:
+        hits = hits[~hits.assign(answer=hits["hit_id"].map(answer_of)).duplicated(["query_id", "answer"])]
     return hits.assign(rank=hits.groupby("query_id").cumcount(), is_right=hits["query_label"] == hits["hit_label"])
 
 

@@ -44,6 +44,7 @@ class ProtocolReport:
         headlines: metrics of the per-class table; the first four when empty.
         more_figures: further figures by their captions.
         unlabelled: as in the protocol: what becomes of hits without a label.
+        answer_of: hit_id to what counts once, where hits were aggregated.
         seed: of the choice of examples.
 
     Raises:
@@ -64,6 +65,7 @@ class ProtocolReport:
     headlines: Sequence[str] = ()
     more_figures: Mapping[str, Figure] = field(default_factory=dict)
     unlabelled: Unlabelled = "drop"
+    answer_of: Mapping[str, str] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,7 +79,8 @@ class ProtocolReport:
 
 def write_protocol_report(path: Path, report: ProtocolReport) -> None:
     """Write the page, whole or not at all."""
-    hits = label_hits(report.rankings, report.labels, report.per_query["query_id"], report.unlabelled)
+    judged = report.labels, report.per_query["query_id"], report.unlabelled, report.answer_of
+    hits = label_hits(report.rankings, *judged)
     metrics = {name: summary for name, summary in report.metrics.items() if name != CHANCE}
     chance = report.metrics.get(CHANCE, {}).get("value")
     shown = _figures(hits, len(report.per_query), chance, report)

@@ -87,7 +87,8 @@ def _n_answers(counted: pd.DataFrame, asked: pd.DataFrame, same: list[str]) -> I
     """Answers that agree with each query in `same`, less those that are of its own group alone."""
     answers = counted.groupby([*same, "answer"])["group"].agg(["first", "nunique"]).reset_index()
     of_one_group = answers[answers["nunique"] == 1].rename(columns={"first": "group"})
-    return _sizes(answers, asked[same]) - _sizes(of_one_group, asked[[*same, "group"]])
+    n_answers: np.ndarray = _sizes(answers, asked[same]) - _sizes(of_one_group, asked[[*same, "group"]])
+    return n_answers
 
 
 def _sizes(answers: pd.DataFrame, queries: pd.DataFrame) -> Int64[np.ndarray, " query"]:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32
 
 from src.errors import ConfigError, FeatureFileError, IncompatibleParts, IndexMismatch, SlideError
 from src.index.background import Background, background_file, background_in, significance_of_hits
+from src.index.codes.fitted import fit_code, fitted_file, load_fitted
 from src.index.codes.learned import expect_weights, weights_digest, weights_file
 from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
 from src.index.indexes.checks import fits
@@ -74,7 +75,7 @@ class RetrievalEngine:
         self._code_dim = 0
 
     def build(self, database: FeatureStore, on_slide: Callable[[str], None] | None = None) -> None:
-        """Fit the index on a sample, then add the slides one by one; one slide is in memory at a time.
+        """Fit the code and the index on a sample, then add the slides one by one; one slide is in memory at a time.
 
         Args:
             database: the features of the cohort.
@@ -142,7 +143,8 @@ class RetrievalEngine:
         if self._table is None:
             raise ConfigError(f"engine {self.name}: nothing to save in {folder}, build it first")
         entries = self._entries() | asdict(provenance or Provenance())
-        more = background_file(self._background) | weights_file(self.code) | ranking_file(self.ranking)
+        more = background_file(self._background) | weights_file(self.code) | fitted_file(self.code)
+        more |= ranking_file(self.ranking)
         write_folder(folder, self.index, self._table, entries, more)
 
     def load(self, folder: Path, expected: Provenance | None = None) -> None:
@@ -160,6 +162,7 @@ class RetrievalEngine:
         expect_weights(opened, self.code)
         if expected is not None:
             opened.expect(encoder=expected.encoder, encoder_digest=expected.encoder_digest)
+        load_fitted(opened, self.code)
         self._load_index(opened)
         self._feature_dim = opened.manifest["feature_dim"]
         self._code_dim = opened.manifest["dim"]
@@ -199,7 +202,9 @@ class RetrievalEngine:
         return width, height
 
     def _sample(self, database: FeatureStore) -> Codes:
-        return joined([_encoded(self.code.encode, *drawn) for drawn in self.training_sample.draw(database)])
+        slides = self.training_sample.draw(database)
+        fit_code(self.code, np.concatenate([features for _, features in slides]))
+        return joined([_encoded(self.code.encode, *drawn) for drawn in slides])
 
     def _add(self, slide: SlideFeatures, patient_id: str, for_ranking: CodesForRanking) -> IndexedSlide:
         kept, features = standing_for(self.mosaic, slide)

@@ -1,8 +1,8 @@
 """An index on disk: `index.faiss` (the index's own file), `rows.parquet`, and `manifest.json`, which vouches for both.
 
-There may be `background.npy`, `head.pt`, the weights of a code that was trained, and `ranking.npz`, what a ranking has
-found of the database. The manifest is written last and holds the SHA-256 of the other files and of itself. Reading
-checks all of them before any other reader sees a byte, and nothing is ever unpickled.
+There may be `background.npy`, `head.pt`, of a code that was trained, `code.faiss`, of one that was fitted, and
+`ranking.npz`, what a ranking has found of the database. The manifest is written last and holds the SHA-256 of the other
+files and of itself. Reading checks all of them before any other reader sees a byte, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ ROWS_FILE = "rows.parquet"
 BACKGROUND_FILE = "background.npy"
 HEAD_FILE = "head.pt"
 RANKING_FILE = "ranking.npz"
+CODE_FILE = "code.faiss"
 MANIFEST_FILE = "manifest.json"
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from src.errors import ConfigError, FeatureFileError
+from src.index.codes.finite import expect_finite
 from src.interfaces import CodeKind, Codes
 
 Bits = Bool[np.ndarray, "patch bit"]
@@ -78,8 +79,4 @@ def _check(features: Float32[np.ndarray, "patch feature"]) -> None:
         raise FeatureFileError(
             f"features have {features.shape[1]} columns, a barcode takes at least 2; choose another encoder= or code="
         )
-    n_bad = int(np.sum(~np.isfinite(features).all(axis=1)))
-    if n_bad:
-        raise FeatureFileError(
-            f"features: {n_bad} of {len(features)} vectors hold NaN or infinity; extract these features again"
-        )
+    expect_finite(features)

@@ -6,7 +6,6 @@ and IndexBinaryFlat. Differs from it: both are kept in one .npz file, because a 
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from src.data.files import written_whole
-from src.errors import ConfigError, IncompatibleParts
+from src.errors import ConfigError
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
+from src.index.itq import check_n_bits, fitted_binariser
 from src.interfaces import CodeKind, Codes, Neighbours
-
-_log = logging.getLogger(__name__)
 
 
 class ItqLsh:
@@ -34,8 +32,7 @@ class ItqLsh:
     distance_unit = "Hamming, bits"
 
     def __init__(self, n_bits: int) -> None:
-        if n_bits < 8 or n_bits % 8:
-            raise ConfigError(f"index itq_lsh: n_bits is {n_bits}, expected a multiple of 8 such as 32, 64 or 128")
+        check_n_bits(n_bits, "index itq_lsh")
         self.n_bits = n_bits
         self._binariser: Any = None
         self._faiss: Any = None
@@ -48,10 +45,8 @@ class ItqLsh:
             ConfigError: fewer than 8 vectors to train on.
         """
         vectors = checked(sample, self.accepts, None, "itq_lsh")
-        n_bits = _fitted_n_bits(self.n_bits, *vectors.shape)
-        self._binariser = faiss.index_factory(vectors.shape[1], f"ITQ{n_bits},LSH")
-        self._binariser.train(vectors)
-        self._faiss = faiss.IndexBinaryFlat(n_bits)
+        self._binariser = fitted_binariser(vectors, self.n_bits, "index itq_lsh")
+        self._faiss = faiss.IndexBinaryFlat(8 * self._binariser.sa_code_size())
 
     def add(self, codes: Codes) -> None:
         """Append codes, as signs.
@@ -97,17 +92,3 @@ class ItqLsh:
             raise ConfigError("index itq_lsh is not trained; train or load it before adding codes")
         signs: np.ndarray = self._binariser.sa_encode(checked(codes, self.accepts, self._binariser.d, "itq_lsh"))
         return signs
-
-
-def _fitted_n_bits(n_bits: int, n_vectors: int, dim: int) -> int:
-    if n_bits > dim:
-        raise IncompatibleParts(
-            f"index itq_lsh: n_bits is {n_bits}, expected at most the {dim} dimensions of the codes; lower index.n_bits"
-        )
-    # The rotation starts from as many principal components as there are bits.
-    fitted = min(n_bits, n_vectors // 8 * 8)
-    if fitted == 0:
-        raise ConfigError(f"index itq_lsh: {n_vectors} training vectors, expected at least 8; use index=flat")
-    if fitted < n_bits:
-        _log.warning("index itq_lsh: n_bits lowered from %d to %d for %d training vectors", n_bits, fitted, n_vectors)
-    return fitted

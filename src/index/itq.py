@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from src.errors import ConfigError, IncompatibleParts
+from src.index.one_thread import one_thread
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ def fitted_binariser(vectors: Float32[np.ndarray, "row dim"], n_bits: int, part:
     n_vectors, dim = vectors.shape
     fitted_n_bits = _fitted_n_bits(n_bits, n_vectors, dim, part)
     binariser = faiss.index_factory(vectors.shape[1], f"ITQ{fitted_n_bits},LSH")
-    binariser.train(vectors)
+    with one_thread():
+        binariser.train(vectors)
     return binariser
 
 

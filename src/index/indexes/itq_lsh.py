@@ -17,6 +17,7 @@ from src.data.files import written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
 from src.index.itq import check_n_bits, fitted_binariser
+from src.index.one_thread import one_thread
 from src.interfaces import CodeKind, Codes, Neighbours
 
 
@@ -90,5 +91,7 @@ class ItqLsh:
     def _signs(self, codes: Codes) -> UInt8[np.ndarray, "row byte"]:
         if self._binariser is None:
             raise ConfigError("index itq_lsh is not trained; train or load it before adding codes")
-        signs: np.ndarray = self._binariser.sa_encode(checked(codes, self.accepts, self._binariser.d, "itq_lsh"))
+        vectors = checked(codes, self.accepts, self._binariser.d, "itq_lsh")
+        with one_thread():
+            signs: np.ndarray = self._binariser.sa_encode(vectors)
         return signs

@@ -6,16 +6,15 @@ scikit-learn adds up each thread's share of the points in the order in which thr
 from __future__ import annotations
 
 import warnings
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int32, Shaped
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import ThreadpoolController
 
 from src.errors import ConfigError
+from src.index.one_thread import one_thread
 
 
 class Clusters(NamedTuple):
@@ -28,7 +27,7 @@ class Clusters(NamedTuple):
 def kmeans(points: Shaped[np.ndarray, "point dim"], n_clusters: int, n_init: int, seed: int) -> Clusters:
     """The best of `n_init` clusterings of at least one point; fewer points than clusters are a cluster each."""
     model = KMeans(min(n_clusters, len(points)), n_init=n_init, random_state=seed)
-    with _threads().limit(limits=1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
         model.fit(points)
     return Clusters(model.labels_, model.cluster_centers_)
@@ -43,8 +42,3 @@ def check_settings(mosaic: str, n_clusters: int, percent: float, n_init: int) ->
         )
     if not 0 < percent <= 100:
         raise ConfigError(f"mosaic {mosaic}: percent is {percent:g}, expected more than 0 and at most 100")
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()

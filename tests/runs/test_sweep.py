@@ -59,6 +59,21 @@ def test_run_that_fails_leaves_the_others_and_shows_its_reason(script: Script, r
     assert 0 <= float(str(board.loc["ok", "top1"])) <= 1
 
 
+def test_parts_that_do_not_fit_are_skipped_with_the_reason_and_the_sweep_is_no_failure(
+    script: Script, regions: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    data = ["data=table", f"data.table={regions}", "data.kind=regions", "data.label=tissue"]
+    parts = ["code=l2,barcode", "index=flat,binary_flat"]
+    assert script("search", "-m", *parts, *data, f"hydra.sweep.dir={folder}") == 0
+    board = pd.read_csv(folder / "leaderboard.csv")
+    assert board["status"].tolist() == ["ok", "ok", "skipped", "skipped"]
+    assert [reason.partition(";")[0] for reason in board["reason"].tolist()[2:]] == [
+        "index binary_flat takes binary codes, code l2 gives float ones",
+        "index flat takes float codes, code barcode gives binary ones",
+    ]
+
+
 def test_sweep_over_splits_ends_in_mean_and_spread(script: Script, regions: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     data = ["data=table", f"data.table={regions}", "data.kind=regions", "data.label=tissue"]

@@ -31,6 +31,10 @@ class KeyEncoder(Protocol):
         ...
 
 
+class NoKeys:
+    """Stands for no key encoder: features are stored as the encoder gives them."""
+
+
 class KeyedEncoder:
     """Three columns of sums, then the encoder's.
 

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from src.data.cohort import Cohort, SlideRecord
 from src.data.files import digest, slide_digest
-from src.data.patching import Patcher
+from src.data.patching import Patcher, Patches
 from src.data.progress import tracked
 from src.data.slide import PyramidSlide, open_slide
 from src.errors import CohortError, ConfigError, CorruptTiles, SlideError
@@ -247,17 +247,20 @@ class PatchDataModule(lightning.LightningDataModule):
 
     def _drawn(self, record: SlideRecord) -> list[PatchPlace]:
         try:
-            slide = open_slide(record.path, record.slide_id, record.mpp, self.cohort.default_mpp)
+            patches = self._patches_of(record)
         except SlideError as error:
             log.warning("not learnt from: %s", error)
             return []
-        try:
-            patches = self.patcher.patches(slide)
-        finally:
-            slide.close()
         order = np.random.default_rng(seed_of(self.seed, 0, record.slide_id)).permutation(len(patches))
         corners = patches.coords[np.sort(order[: self.patches_per_slide])].tolist()
         return [PatchPlace(record, x, y, patches.size_px, patches.mpp) for x, y in corners]
+
+    def _patches_of(self, record: SlideRecord) -> Patches:
+        slide = open_slide(record.path, record.slide_id, record.mpp, self.cohort.default_mpp)
+        try:
+            return self.patcher.patches(slide)
+        finally:
+            slide.close()
 
 
 def _content(record: SlideRecord) -> str:

@@ -30,6 +30,7 @@ from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
 from src.index.rankers.fitted import fitted_settings
 from src.interfaces import Encoder
 from src.runs.encoder_cost import kept_ms_per_patch
+from src.runs.encoders import encoder_of, train_key_encoder
 from src.runs.plain import plain
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,10 @@ log = logging.getLogger(__name__)
 _SHAPES_INDEX = ("mosaic", "code", "index", "seed")
 _SHAPES_NO_ROW = ("checkpoint", "query")  # of a code: a path, as what lies there counts, and how queries are coded
 _SCALE_TOLERANCE = 0.1
-_PATHS = ("data.root", "data.table", "encoder.checkpoint", "head.checkpoint", "code.checkpoint", "features_dir")
+_PATHS = (
+    *("data.root", "data.table", "features_dir"),
+    *("encoder.checkpoint", "key_encoder.checkpoint", "head.checkpoint", "code.checkpoint"),
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,9 @@ def prepare_cohort(cfg: DictConfig) -> Cohort:
 def prepare_features(cfg: DictConfig, cohort: Cohort) -> Features:
     """Open the features of a cohort, extracting what is missing."""
     started = time.perf_counter()
-    encoder: Encoder = instantiate(cfg.encoder, _convert_="all")
     patching: Patching = instantiate(cfg.patching, _convert_="all")
+    train_key_encoder(cfg, cohort, patching.of(cohort.kind))
+    encoder = encoder_of(cfg)
     encode_ms_per_patch = None
     if cfg.features_dir:
         folder = Path(cfg.features_dir)

@@ -17,6 +17,7 @@ from src.errors import HistoseekError
 from src.index.engine import RetrievalEngine
 from src.index.folder import Provenance, read_manifest
 from src.interfaces import Encoder, FeatureStore
+from src.runs.encoders import encoder_of
 from src.runs.index_config import is_index
 from src.runs.prepare import (
     all_labels,
@@ -63,7 +64,7 @@ def open_searchable(cfg: DictConfig) -> tuple[Searchable, int]:
 def _opened(cfg: DictConfig) -> Searchable:
     folder = Path(cfg.index_dir)
     manifest = read_manifest(folder)
-    encoder: Encoder = instantiate(cfg.encoder, _convert_="all")
+    encoder = encoder_of(cfg)
     engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
     refuse_unused_head(cfg, engine)
     is_signed = bool(manifest["encoder_digest"])

@@ -44,8 +44,13 @@ def plain_colours(n: int, seed: int = 0, lowest: int = 0, highest: int = 255) ->
 def random_database(seed: int, n_patches: Sequence[int], dim: int = 32) -> MemoryStore:
     """Slides s000, s001, ... with so many random patches each."""
     rng = np.random.default_rng(seed)
-    slides = [slide_of(f"s{i:03d}", rng.normal(size=(n, dim))) for i, n in enumerate(n_patches)]
+    slides = [slide_of(f"s{i:03d}", keyed_features(rng, n, dim)) for i, n in enumerate(n_patches)]
     return MemoryStore(slides)
+
+
+def keyed_features(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    """Random features whose first three columns can be SISH's key; to others they are features like the rest."""
+    return np.hstack([rng.integers(0, 5, (n, 3)), rng.normal(size=(n, dim - 3))])
 
 
 def unit_vectors(seed: int, n: int, dim: int) -> np.ndarray:

@@ -17,8 +17,8 @@ from omegaconf import DictConfig
 from src.index.engine import RetrievalEngine
 from src.index.indexes.binary_flat import BinaryFlat
 from src.index.indexes.flat import Flat
-from src.interfaces import Engine, Rows, SlideFeatures
-from tests.index.databases import MemoryStore, random_database, slide_of
+from src.interfaces import Engine, SlideFeatures
+from tests.index.databases import MemoryStore, keyed_features, random_database, slide_of
 
 CONF = Path(__file__).parents[2] / "conf"
 DIM = 32
@@ -27,6 +27,7 @@ hydra:
   searchpath: ["file://{conf}"]
 defaults:
   - encoder: stain_texture
+  - key_encoder: none
   - patching: whole_image
   - mosaic: all_patches
   - code: l2
@@ -72,7 +73,7 @@ def built(name: str, store: MemoryStore) -> RetrievalEngine:
 
 
 def query_of(seed: int) -> SlideFeatures:
-    return slide_of("query", np.random.default_rng(seed + 1).normal(size=(3, DIM)))
+    return slide_of("query", keyed_features(np.random.default_rng(seed + 1), 3, DIM))
 
 
 def answers(
@@ -85,8 +86,10 @@ def names_all_it_can(engine: RetrievalEngine) -> bool:
     return isinstance(engine.index, Flat | BinaryFlat) and engine.ranking.is_exhaustive
 
 
-def n_slides(rows: Rows, is_excluded: np.ndarray) -> int:
-    return len(np.unique(rows.slide_of_row[~is_excluded]))
+def n_answers(engine: RetrievalEngine, is_excluded: np.ndarray) -> int:
+    """Slides that may be answered, or patches where these are ranked."""
+    rows = np.flatnonzero(~is_excluded)
+    return len(rows) if engine.ranking.ranks == "patches" else len(np.unique(engine.rows.slide_of_row[rows]))
 
 
 @every_engine
@@ -105,9 +108,10 @@ def test_ranking_is_sorted_unique_allowed_and_long_enough(
     engine = built(name, random_database(seed, n_patches, DIM))
     is_excluded = engine.rows.slide_of_row == excluded
     hits = engine.search(query_of(seed), k, is_excluded).hits
-    n_allowed = n_slides(engine.rows, is_excluded)
+    n_allowed = n_answers(engine, is_excluded)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-    assert len({hit.slide_id for hit in hits}) == len(hits)
+    is_of_patches = engine.ranking.ranks == "patches"
+    assert len({(hit.slide_id, hit.x if is_of_patches else 0) for hit in hits}) == len(hits)
     assert f"s{excluded:03d}" not in {hit.slide_id for hit in hits}
     assert len(hits) <= min(k, n_allowed)
     assert len(hits) == min(k, n_allowed) or not names_all_it_can(engine)
@@ -145,7 +149,7 @@ def test_exact_engine_answers_the_same_whatever_the_order_of_its_database(
 def test_exact_engine_gives_ties_to_the_smaller_slide_id(name: str, seed: int, n_patches: list[int], k: int) -> None:
     if not names_all_it_can(make(name)):
         pytest.skip("approximate: which of equal patches is found is not defined")
-    patches = np.random.default_rng(seed).normal(size=(5, DIM))
+    patches = keyed_features(np.random.default_rng(seed), 5, DIM)
     ids = [f"s{i}" for i in np.random.default_rng(seed).permutation(len(n_patches))]
     engine = built(name, MemoryStore([slide_of(slide_id, patches) for slide_id in ids]))
     assert [slide_id for slide_id, _ in answers(engine, query_of(seed), k)] == sorted(ids)[:k]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from src.data.cohort import Cohort
-from src.data.patching import CentredGrid
+from src.data.patching import CentredGrid, WholeImage
 from src.errors import CohortError, ConfigError
 from src.models.bags import EpochSampler
 from src.models.patch_data import Patch, PatchDataModule
@@ -99,6 +99,13 @@ def test_a_slide_that_does_not_open_is_left_out(tmp_path: Path, caplog: pytest.L
     module = module_of(cohort_of(tmp_path, broken=(2,)))
     assert {place.record.slide_id for place in module.places} == {"s0", "s1", "s3", "s4", "s5"}
     assert "not learnt from: s2" in caplog.text
+
+
+def test_a_slide_that_cannot_be_cut_is_left_out(tmp_path: Path) -> None:
+    module = module_of(cohort_of(tmp_path, n=2))
+    PIL.Image.fromarray(np.zeros((8, 9000, 3), np.uint8)).save(tmp_path / "s0.png")
+    module.patcher = WholeImage(max_side_px=8192)
+    assert {place.record.slide_id for place in module.places} == {"s1"}
 
 
 def test_a_cohort_without_patches_is_refused(tmp_path: Path) -> None:

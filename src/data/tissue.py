@@ -7,7 +7,7 @@ Source: Lu et al., "Data-efficient and weakly supervised computational pathology
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -47,6 +47,15 @@ class Tissue:
     def fraction(self) -> float:
         """Share of the slide's area that lies in the contours and outside their holes; 0 to 1."""
         return float(sum(contour.area for contour in self.contours)) / (self.slide_wh[0] * self.slide_wh[1])
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Finds the tissue of a slide; a frozen dataclass of its parameters."""
+
+    def segment(self, slide: Slide) -> Tissue:
+        """The tissue; without any, `contours` is empty."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,14 @@ class TissueSegmenter:
                 kept = [hole for hole in largest if cv2.contourArea(hole) > self.min_hole_patches * unit]
                 pieces.append(_Piece(outline, kept))
         return pieces
+
+
+def outlines(mask: Bool[np.ndarray, "height width"], scale_xy: tuple[float, float]) -> tuple[Polygon, ...]:
+    """Every piece of a mask that is more than a line, level-0 pixels; `scale_xy` are those per pixel of the mask."""
+    pieces = [piece for piece in _traced(mask) if len(piece.outline) > 2]
+    return tuple(
+        _polygon(_Piece(outline, [hole for hole in holes if len(hole) > 2]), scale_xy) for outline, holes in pieces
+    )
 
 
 class _Piece(NamedTuple):

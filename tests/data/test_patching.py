@@ -256,6 +256,7 @@ def test_a_query_is_cut_as_its_database_is() -> None:
 CHANGES: list[tuple[Patcher, Patcher]] = [
     (GRID, replace(GRID, mpp=1.0)),
     (GRID, replace(GRID, segmenter=TissueSegmenter(threshold=20))),
+    (GRID, replace(GRID, min_coverage=0.5)),
     (GRID, replace(GRID, official_level0=True)),
     (CentredGrid(), CentredGrid(mpp=1.0)),
     (CentredGrid(), WholeImage()),
@@ -276,8 +277,9 @@ def test_the_configs_spell_out_every_parameter_with_its_default(name: str, regio
     patching = instantiate(config.patching, _convert_="all")
     assert patching == Patching(TissueGrid(TissueSegmenter()), regions)
     spelled_out = config.patching
+    every_parameter_set = replace(patching.slides, min_coverage=0.7).fingerprint()
     for part in (spelled_out.slides, spelled_out.regions):
-        assert _names(part) == _names(patching.slides.fingerprint() if "segmenter" in part else regions.fingerprint())
+        assert _names(part) == _names(every_parameter_set if "segmenter" in part else regions.fingerprint())
 
 
 def _names(parameters: Any) -> set[str]:

@@ -28,6 +28,7 @@ hydra:
 defaults:
   - encoder: stain_texture
   - key_encoder: none
+  - tissue: clam
   - patching: whole_image
   - mosaic: all_patches
   - code: l2

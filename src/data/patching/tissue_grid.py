@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 import shapely
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 from shapely import Polygon
 
 from src.data.patching.patches import Patches
-from src.data.tissue import TissueSegmenter
-from src.errors import SlideError, UnreadableSlide
+from src.data.tissue import Segmenter, Tissue
+from src.errors import ConfigError, SlideError, UnreadableSlide
 from src.interfaces import Slide
 
 Coords = Int64[np.ndarray, "patch 2"]
@@ -38,15 +38,28 @@ class TissueGrid:
         use_padding: patches may stick out of the slide on the right and below.
         official_level0: patches are `patch_size_px` pixels of level 0 and `mpp` plays no part. With the segmenter of
             `tissue=clam` and `grid_origin=contour` these are the patches of HERE's code.
+        min_coverage: share of a patch that has to be tissue, 0 to 1, counted in the mask as Yottixel does; None keeps
+            patches by CLAM's rule, see `is_on_tissue`. Only on the slide's one grid.
+
+    Raises:
+        ConfigError: `min_coverage` beyond 0 to 1, or with grids per contour.
     """
 
-    segmenter: TissueSegmenter
+    segmenter: Segmenter
     patch_size_px: int = 256
     mpp: float = 0.5
     max_upsampling: float = 2.0
     grid_origin: Literal["slide", "contour"] = "slide"
     use_padding: bool = True
     official_level0: bool = False
+    min_coverage: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_coverage is not None and (self.grid_origin != "slide" or not 0 < self.min_coverage <= 1):
+            raise ConfigError(
+                f"patching min_coverage is {self.min_coverage:g} with grid_origin={self.grid_origin}, expected above 0 "
+                "to 1 with grid_origin=slide"
+            )
 
     def patches(self, slide: Slide) -> Patches:
         """The patches of a slide; none when it has no tissue.
@@ -59,15 +72,22 @@ class TissueGrid:
         step = self._step(slide, mpp)
         tissue = self.segmenter.segment(slide)
         size = round(step)
-        choose = _one_grid if self.grid_origin == "slide" else _grid_per_contour
-        coords = choose(tissue.contours, (slide.width_px, slide.height_px), step)
+        coords = self._chosen(tissue, step)
         if not self.use_padding:
             coords = coords[(coords + size <= (slide.width_px, slide.height_px)).all(axis=1)]
         return Patches(coords, (size, size), (self.patch_size_px,) * 2, mpp, tissue)
 
     def fingerprint(self) -> dict[str, Any]:
-        """All parameters, the segmenter's included."""
-        return {"patcher": type(self).__name__, **asdict(self)}
+        """All parameters that are set, the segmenter's included."""
+        parameters = {name: value for name, value in asdict(self).items() if value is not None}
+        return {"patcher": type(self).__name__, **parameters}
+
+    def _chosen(self, tissue: Tissue, step: float) -> Coords:
+        if self.min_coverage is not None:
+            coords = _grid((0, 0), tissue.slide_wh, step)
+            return np.asarray(coords[coverage(coords, step, tissue) >= self.min_coverage])
+        choose = _one_grid if self.grid_origin == "slide" else _grid_per_contour
+        return choose(tissue.contours, tissue.slide_wh, step)
 
     def _step(self, slide: Slide, mpp: float) -> float:
         """Exact side of a patch, level-0 pixels."""
@@ -101,6 +121,20 @@ def is_on_tissue(coords: Coords, size: int, contour: Polygon) -> Bool[np.ndarray
     ]
     in_hole = [shapely.contains_xy(hole, *(coords + size / 2).T) for hole in holes]
     return np.asarray(np.any(touches, axis=0) & ~np.any([np.zeros(len(coords), bool), *in_hole], axis=0))
+
+
+def coverage(coords: Coords, step: float, tissue: Tissue) -> Float64[np.ndarray, " patch"]:
+    """Share of each patch of the slide's grid that is tissue in the mask: Yottixel's rule.
+
+    The patch in row i begins in row int(i * h) of the mask and is int(h) high, where h is `step` in pixels of the mask.
+    Differs from KimiaLabMayo/yottixel (commit 7ef1239): at least one pixel is looked at. There, slides so large that a
+    patch falls below one have no patches at all.
+    """
+    places, steps = np.rint(coords / step), np.array(tissue.mask.shape[::-1]) / tissue.slide_wh * step
+    lefts, tops = (places * steps).astype(np.int64).T
+    width, height = np.maximum(steps.astype(np.int64), 1).tolist()
+    windows = [tissue.mask[top : top + height, left : left + width] for left, top in zip(lefts, tops, strict=True)]
+    return np.array([window.mean() if window.size else 0.0 for window in windows], dtype=np.float64)
 
 
 def _one_grid(contours: tuple[Polygon, ...], slide_wh: tuple[int, int], step: float) -> Coords:

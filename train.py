@@ -12,9 +12,9 @@ from src.runs.job import run_job
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Run the composed configuration."""
-    from src.runs.train_run import train
+    from src.runs.train_choice import train_chosen
 
-    return run_job(cfg, train)
+    return run_job(cfg, train_chosen)
 
 
 if __name__ == "__main__":

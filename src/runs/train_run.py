@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import lightning
 import pandas as pd
 from hydra.utils import instantiate
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
 from src.data.cohort import SPLIT_COLUMN, Cohort
-from src.errors import ConfigError
 from src.interfaces import FeatureStore
 from src.models.bag_classifier import BagClassifier
 from src.models.bag_data import BagDataModule
 from src.models.heads.head import FittedHead
 from src.models.patch_sample import sample_patches
-from src.models.resume import History, read_checkpoint, refuse_other_settings
+from src.models.resume import History, read_checkpoint
 from src.models.start import start_from
 from src.models.task import Task, TaskChoice
 from src.runs.curves import training_curves
 from src.runs.job import Outcome
-from src.runs.loggers import Logger, log_config, open_loggers
+from src.runs.loggers import log_config, open_loggers
 from src.runs.prepare import prepare_cohort, prepare_features
 from src.runs.train_results import Found, log_found, predict, write_found
+from src.runs.trainings import best_checkpoint, check_resume, fit, make_trainer, optimized
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +44,7 @@ def train(cfg: DictConfig) -> Outcome:
     cohort = prepare_cohort(cfg)
     features = prepare_features(cfg, cohort)
     metrics = train_head(cfg, cohort, features.store)
-    return Outcome(_optimized(metrics, cfg.optimized_metric), features.n_failed)
+    return Outcome(optimized(metrics, cfg.optimized_metric), features.n_failed)
 
 
 def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str, float]:
@@ -76,7 +73,7 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
     lightning.seed_everything(cfg.seed, workers=True)
     model = _model(cfg, task, store.dim, bags.tested_as)
     if cfg.ckpt_path:
-        _check_resume(cfg, model)
+        check_resume(cfg, model.settings())
     elif cfg.head.get("checkpoint"):
         start_from(model, Path(cfg.head.checkpoint))
     elif isinstance(model.head, FittedHead):
@@ -84,9 +81,9 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
     with open_loggers(cfg.get("logger")) as loggers:
         log_config(loggers, cfg)
         history = History()
-        trainer = _trainer(cfg, history, loggers)
-        _fit(trainer, model, bags, cfg.ckpt_path)
-        best = _best_checkpoint(trainer)
+        trainer = make_trainer(cfg, history, loggers)
+        fit(trainer, model, bags, cfg.ckpt_path)
+        best = best_checkpoint(trainer)
         epochs = [{bags.as_shown(name): value for name, value in row.items()} for row in history.epochs]
         # Here the trainer takes callbacks, history too, back to the state of the best checkpoint.
         tested = trainer.test(model, bags, ckpt_path=best, weights_only=True, verbose=False)[0]
@@ -126,40 +123,3 @@ def _model(cfg: DictConfig, task: Task, dim_in: int, tested_as: str) -> BagClass
     head = instantiate(settings, _convert_="all")(dim_in, **of_task)
     model: BagClassifier = instantiate(cfg.model, _convert_="all")(head, task, tested_as=tested_as)
     return model
-
-
-def _check_resume(cfg: DictConfig, model: BagClassifier) -> None:
-    checkpoint = read_checkpoint(Path(cfg.ckpt_path))
-    refuse_other_settings(checkpoint, model.settings())
-    n_epochs, max_epochs = checkpoint["epoch"] + 1, cfg.trainer.get("max_epochs")
-    if max_epochs is not None and 0 <= max_epochs < n_epochs:
-        raise ConfigError(f"ckpt_path: {n_epochs} epochs are done, trainer.max_epochs is {max_epochs}; raise it")
-
-
-def _trainer(cfg: DictConfig, history: History, loggers: Sequence[Logger]) -> Trainer:
-    callbacks = [instantiate(node, _convert_="all") for node in (cfg.get("callbacks") or {}).values()]
-    trainer: Trainer = instantiate(cfg.trainer, _partial_=True, _convert_="all")(
-        callbacks=[*callbacks, history], logger=list(loggers)
-    )
-    return trainer
-
-
-def _fit(trainer: Trainer, model: BagClassifier, bags: BagDataModule, ckpt_path: str | None) -> None:
-    try:
-        trainer.fit(model, bags, ckpt_path=ckpt_path, weights_only=True)
-    except MisconfigurationException as error:  # such as a monitored metric that val has no slides for
-        raise ConfigError(f"trainer or callbacks: {str(error).partition(': [')[0].splitlines()[0]}") from error
-
-
-def _best_checkpoint(trainer: Trainer) -> Path | None:
-    """None when none was written, as in a fast_dev_run; then the last weights stand."""
-    path = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    return Path(path) if path else None
-
-
-def _optimized(metrics: Mapping[str, float], name: str | None) -> float | None:
-    if name is None:
-        return None
-    if name not in metrics:
-        raise ConfigError(f"optimized_metric={name} was not measured; choose one of {', '.join(sorted(metrics))}")
-    return metrics[name]

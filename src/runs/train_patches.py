@@ -1,0 +1,92 @@
+"""Train a network on the patches of a cohort, and write its weights for `encoder.checkpoint`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import lightning
+import pandas as pd
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, open_dict
+from torch import Tensor
+
+from src.data.files import write_json, write_text, written_whole
+from src.data.patching import Patching
+from src.eval.figures import save
+from src.eval.training_figures import EPOCHS_FILE
+from src.models.patch_data import PatchDataModule
+from src.models.resume import History
+from src.runs.curves import training_curves
+from src.runs.job import Outcome
+from src.runs.loggers import log_artifact, log_config, log_images, open_loggers
+from src.runs.prepare import prepare_cohort
+from src.runs.train_results import summaries
+from src.runs.trainings import check_resume, fit, make_trainer, optimized
+
+log = logging.getLogger(__name__)
+
+WEIGHTS_FILE = "encoder.pth"
+
+
+@runtime_checkable
+class PatchLearner(Protocol):
+    """A Lightning module whose result is an encoder."""
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values that a checkpoint keeps."""
+        ...
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The weights that an encoder loads."""
+        ...
+
+
+def train_on_patches(cfg: DictConfig) -> Outcome:
+    """Fit, and write encoder.pth, metrics.json, epochs.csv and curves.png.
+
+    The weights are those of the last epoch, as contrastive losses cannot choose one: they grow while the memory bank
+    fills.
+
+    Args:
+        cfg: keys seed, paths, data, patching, patches, model, trainer, callbacks, logger, ckpt_path, optimized_metric.
+    """
+    cohort = prepare_cohort(cfg)
+    patching: Patching = instantiate(cfg.patching, _convert_="all")
+    data: PatchDataModule = instantiate(cfg.patches, _convert_="all")(cohort, patching.of(cohort.kind))
+    lightning.seed_everything(cfg.seed, workers=True)
+    model = instantiate(cfg.model, _convert_="all")
+    if cfg.ckpt_path:
+        check_resume(cfg, model.settings())
+    with open_loggers(cfg.get("logger")) as loggers:
+        log_config(loggers, cfg)
+        history = History()
+        trainer = make_trainer(_one_batch_per_step(cfg), history, loggers)
+        fit(trainer, model, data, cfg.ckpt_path)
+        _write(Path(cfg.paths.run_dir), model, history.epochs)
+        log_artifact(loggers, "encoder", "model", Path(cfg.paths.run_dir) / WEIGHTS_FILE)
+        log_images(loggers, "curves", [Path(cfg.paths.run_dir) / "curves.png"], ["loss per epoch"])
+    return Outcome(optimized(history.epochs[-1], cfg.optimized_metric))
+
+
+def _one_batch_per_step(cfg: DictConfig) -> DictConfig:
+    """conf/trainer counts bags of one slide; a batch of patches is a step of its own."""
+    cfg = cfg.copy()
+    with open_dict(cfg):
+        cfg.trainer.accumulate_grad_batches = 1
+    return cfg
+
+
+def _write(run_dir: Path, model: PatchLearner, epochs: Sequence[Mapping[str, float]]) -> None:
+    last = len(epochs) - 1
+    with written_whole(run_dir / WEIGHTS_FILE) as temporary:
+        torch.save({"state_dict": model.encoder_state()}, temporary)
+    write_text(run_dir / EPOCHS_FILE, pd.DataFrame(epochs).to_csv(index_label="epoch"))
+    write_json(run_dir / "metrics.json", summaries(epochs[last]))
+    write_json(run_dir / "timing.json", {"best_epoch": last})
+    save(training_curves(epochs, last, "instance_loss"), run_dir / "curves.png")
+    log.info("epoch %d: %s", last, ", ".join(f"{name} {value:.3f}" for name, value in epochs[last].items()))
+    log.info("weights: encoder.checkpoint=%s", run_dir / WEIGHTS_FILE)

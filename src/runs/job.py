@@ -118,7 +118,7 @@ def _run_in_sweep(cfg: DictConfig, work: Callable[[DictConfig], Outcome], run_di
 def _key(cfg: DictConfig) -> str:
     """Names everything that shapes a run's numbers: configuration, cohort, weights and version."""
     shaped_by = {k: v for k, v in plain(cfg).items() if k not in ("paths", "logger", "figures", "published", "hydra")}
-    checkpoints = [OmegaConf.select(cfg, f"{part}.checkpoint") for part in ("encoder", "head")]
+    checkpoints = [OmegaConf.select(cfg, f"{part}.checkpoint") for part in ("encoder", "head", "code")]
     return digest(
         {
             "config": shaped_by,

@@ -29,6 +29,7 @@ from src.index.engine import RetrievalEngine
 from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
 from src.index.rankers.fitted import fitted_settings
 from src.interfaces import Encoder
+from src.runs.auto_code import with_trained_code
 from src.runs.encoder_cost import kept_ms_per_patch
 from src.runs.encoders import encoder_of, train_key_encoder
 from src.runs.plain import plain
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 # What decides which rows an index has; evaluation and loggers of a run do not, nor does a ranking but a fitted one.
 _SHAPES_INDEX = ("mosaic", "code", "index", "seed")
-_SHAPES_NO_ROW = ("checkpoint", "query")  # of a code: a path, as what lies there counts, and how queries are coded
+_SHAPES_NO_ROW = ("checkpoint", "query", "training")  # of a code: what gives its weights, which count, and its queries
 _SCALE_TOLERANCE = 0.1
 _PATHS = (
     *("data.root", "data.table", "features_dir"),
@@ -125,8 +126,9 @@ def find_features(cfg: DictConfig, cohort: Cohort, encoder: Encoder, patching: P
 
 def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Database:
     """Load the index that these features and parts give, or build and save it."""
+    cfg = with_trained_code(cfg, features.store, Path(cfg.paths.cache_dir) / cohort.name / "weights")
     engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
-    refuse_unused_head(cfg, engine)
+    refuse_unused_head(cfg)
     key = _index_key(cfg, features, engine)
     folder = Path(cfg.index_dir or Path(cfg.paths.cache_dir) / cohort.name / "index" / f"{cfg.engine.name}-{key}")
     built = _built_with(folder)
@@ -149,9 +151,10 @@ def all_labels(cohort: Cohort) -> dict[str, pd.Series]:
     return {column: cohort.labels(column) for column in cohort.label_columns}
 
 
-def refuse_unused_head(cfg: DictConfig, engine: RetrievalEngine) -> None:
+def refuse_unused_head(cfg: DictConfig) -> None:
     """Raise IncompatibleParts when a head is given to an engine whose code has no use for it."""
-    if OmegaConf.select(cfg, "head.checkpoint") and weights_digest(engine.code) is None:
+    head = OmegaConf.select(cfg, "head.checkpoint")
+    if head and head != OmegaConf.select(cfg, "code.checkpoint"):
         code = cfg.code._target_.rpartition(".")[2]
         raise IncompatibleParts(f"code {code} does not search with a head; leave out head.checkpoint, or say code=here")
 

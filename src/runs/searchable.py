@@ -66,7 +66,7 @@ def _opened(cfg: DictConfig) -> Searchable:
     manifest = read_manifest(folder)
     encoder = encoder_of(cfg)
     engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
-    refuse_unused_head(cfg, engine)
+    refuse_unused_head(cfg)
     is_signed = bool(manifest["encoder_digest"])
     engine.load(folder, Provenance(encoder.name, digest(encoder.fingerprint())) if is_signed else None)
     log.info("index: %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))

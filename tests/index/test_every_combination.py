@@ -20,6 +20,7 @@ from src.index.engine import RetrievalEngine
 from src.index.training_sample import TrainingSample
 from src.interfaces import Ranking, SlideFeatures
 from tests.index.databases import MemoryStore, slide_of
+from tests.index.trained import with_weights
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = ("mosaic", "code", "index", "ranking")
@@ -37,7 +38,7 @@ def chosen(group: str, option: str) -> dict[str, Any]:
 
 
 def part(group: str, option: str) -> Any:
-    return instantiate(chosen(group, option), _convert_="all")
+    return instantiate(with_weights(chosen(group, option), DIM), _convert_="all")
 
 
 def joined(options: dict[str, str]) -> RetrievalEngine:

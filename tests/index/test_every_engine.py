@@ -19,6 +19,7 @@ from src.index.indexes.binary_flat import BinaryFlat
 from src.index.indexes.flat import Flat
 from src.interfaces import Engine, SlideFeatures
 from tests.index.databases import MemoryStore, keyed_features, random_database, slide_of
+from tests.index.trained import with_weights
 
 CONF = Path(__file__).parents[2] / "conf"
 DIM = 32
@@ -58,7 +59,9 @@ def composed(name: str) -> DictConfig:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "primary.yaml").write_text(PRIMARY.format(conf=CONF, engine=name))
         with initialize_config_dir(folder, version_base="1.3"):
-            return compose("primary")
+            cfg = compose("primary")
+            cfg.code = with_weights(cfg.code, DIM)
+            return cfg
 
 
 def make(name: str) -> RetrievalEngine:

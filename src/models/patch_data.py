@@ -27,6 +27,7 @@ from src.data.slide import PyramidSlide, open_slide
 from src.errors import CohortError, ConfigError, CorruptTiles, SlideError
 from src.interfaces import Image
 from src.models.bags import EpochSampler, LateLoader, seed_of
+from src.models.held_back import held_back
 
 log = logging.getLogger(__name__)
 
@@ -236,14 +237,7 @@ class PatchDataModule(lightning.LightningDataModule):
 
     @cached_property
     def _val_patients(self) -> frozenset[str]:
-        patients = sorted(set(self.cohort.table["patient_id"]))
-        if not self.val_fraction:
-            return frozenset()
-        if len(patients) < 2:
-            raise ConfigError(f"{self.cohort.name}: has one patient, none can be held back; set val_fraction=0")
-        n_held_back = min(max(1, round(self.val_fraction * len(patients))), len(patients) - 1)
-        drawn = np.random.default_rng(self.seed).permutation(patients)[:n_held_back]
-        return frozenset(str(patient) for patient in drawn)
+        return held_back(self.cohort.table["patient_id"], self.val_fraction, self.seed)
 
     def _drawn(self, record: SlideRecord) -> list[PatchPlace]:
         try:

@@ -22,6 +22,7 @@ from src.data.progress import tracked
 from src.errors import CohortError, ConfigError
 from src.interfaces import FeatureStore, SlideFeatures
 from src.models.bags import EpochSampler, LateLoader, seed_of
+from src.models.held_back import held_back
 
 StandsFor = Callable[[SlideFeatures], Float32[np.ndarray, "vector feature"]]
 """The vectors that stand for a slide."""
@@ -60,7 +61,8 @@ class SlideHalves(lightning.LightningDataModule):
         stands_for: the vectors of a half; called twice per slide, once in all.
         n_vectors: of each half: more are drawn from, fewer are repeated.
         batch_size: slides of a step.
-        seed: of the halves and the order.
+        val_fraction: of the patients, whose slides are held back to validate; 0 for none.
+        seed: of the halves, the patients held back and the order.
         shaped_by: what names store and vectors in a checkpoint; JSON-serialisable.
 
     Raises:
@@ -73,6 +75,7 @@ class SlideHalves(lightning.LightningDataModule):
         stands_for: StandsFor,
         n_vectors: int,
         batch_size: int,
+        val_fraction: float,
         seed: int,
         shaped_by: dict[str, Any],
     ) -> None:
@@ -83,35 +86,43 @@ class SlideHalves(lightning.LightningDataModule):
         self.stands_for = stands_for
         self.n_vectors = n_vectors
         self.batch_size = batch_size
+        self.val_fraction = val_fraction
         self.seed = seed
         self.shaped_by = shaped_by
 
-    @cached_property
-    def halves(self) -> HalvesOfSlides:
-        """Every slide of two patches or more.
-
-        Raises:
-            CohortError: fewer than two such slides.
-        """
-        slides = tracked(list(self.store.slide_ids), "halves of slides")
-        halves = [half for slide_id in slides for half in self._halves(self.store.load(slide_id))]
-        if len(halves) < 4:
-            raise CohortError(
-                f"{len(halves) // 2} of {len(self.store.slide_ids)} slides have two patches or more, a hash encoder "
-                "learns from two such slides or more; choose smaller patches, or another code="
-            )
-        return HalvesOfSlides(torch.from_numpy(np.stack(halves).reshape(-1, 2, *halves[0].shape)))
-
     def train_dataloader(self) -> DataLoader[Halves]:
         """Shuffled slides; the last batch is left out where it is not full."""
-        is_full = len(self.halves) >= self.batch_size
-        sampler = EpochSampler(len(self.halves), self.seed)
-        return LateLoader(self.halves, self.batch_size, sampler=sampler, drop_last=is_full)
+        slides = self.slides_in("train")
+        is_full = len(slides) >= self.batch_size
+        sampler = EpochSampler(len(slides), self.seed)
+        return LateLoader(slides, self.batch_size, sampler=sampler, drop_last=is_full)
+
+    def val_dataloader(self) -> DataLoader[Halves] | list[DataLoader[Halves]]:
+        """Slides in order; none where no patient is held back."""
+        if not self.val_fraction:
+            return []
+        slides = self.slides_in("val")
+        return LateLoader(slides, self.batch_size, sampler=[(0, row) for row in range(len(slides))])
+
+    def slides_in(self, split: str) -> HalvesOfSlides:
+        """The slides of `train` or `val` that have two patches or more.
+
+        Raises:
+            CohortError: there are none, or one alone to learn from.
+        """
+        of_split = [self._halves[slide_id] for slide_id in self._halves if self._is_val(slide_id) == (split == "val")]
+        n_needed = 1 if split == "val" else 2
+        if len(of_split) < n_needed:
+            raise CohortError(
+                f"{len(of_split)} slides of two patches or more for {split}, a hash encoder takes at least {n_needed}; "
+                "choose smaller patches, more slides, or another code="
+            )
+        return HalvesOfSlides(torch.from_numpy(np.stack(of_split)))
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything that shapes what is learnt from; JSON-serialisable."""
-        settings = {"n_vectors": self.n_vectors, "batch_size": self.batch_size, "seed": self.seed}
-        return {**self.shaped_by, **settings}
+        settings = {"n_vectors": self.n_vectors, "batch_size": self.batch_size, "val_fraction": self.val_fraction}
+        return {**self.shaped_by, **settings, "seed": self.seed}
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint remembers: a digest of the slides it was trained with."""
@@ -125,13 +136,22 @@ class SlideHalves(lightning.LightningDataModule):
                 "encoder=, patching=, mosaic= and seed=, or start anew with ckpt_path=null"
             )
 
-    def _halves(self, slide: SlideFeatures) -> list[Float32[np.ndarray, "vector feature"]]:
-        n = len(slide.features)
-        if n < 2:
-            return []
+    @cached_property
+    def _halves(self) -> dict[str, Float32[np.ndarray, "2 vector feature"]]:
+        slides = (self.store.load(slide_id) for slide_id in tracked(list(self.store.slide_ids), "halves of slides"))
+        return {slide.slide_id: self._halved(slide) for slide in slides if len(slide.features) > 1}
+
+    @cached_property
+    def _val_patients(self) -> frozenset[str]:
+        return held_back(map(self.store.patient_of, self.store.slide_ids), self.val_fraction, self.seed)
+
+    def _is_val(self, slide_id: str) -> bool:
+        return self.store.patient_of(slide_id) in self._val_patients
+
+    def _halved(self, slide: SlideFeatures) -> Float32[np.ndarray, "2 vector feature"]:
         rng = np.random.default_rng(seed_of(self.seed, 0, slide.slide_id))
-        parts = np.array_split(rng.permutation(n), 2)
-        return [self._vectors(slide.take(np.sort(part)), rng) for part in parts]
+        parts = np.array_split(rng.permutation(len(slide.features)), 2)
+        return np.stack([self._vectors(slide.take(np.sort(part)), rng) for part in parts])
 
     def _vectors(self, half: SlideFeatures, rng: np.random.Generator) -> Float32[np.ndarray, "vector feature"]:
         vectors = self.stands_for(half)

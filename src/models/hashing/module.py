@@ -78,19 +78,14 @@ class SlideHashing(lightning.LightningModule):
 
     def training_step(self, batch: Halves, batch_idx: int) -> Float[Tensor, ""]:
         """How well the first halves of a batch find their second halves."""
-        queries = functional.normalize(self.encoder_q(batch.first), dim=1)
         self._follow()
-        with torch.no_grad():
-            keys = functional.normalize(self.encoder_k(batch.second), dim=1)
-        own = (queries * keys).sum(1, keepdim=True)
-        similarities = torch.cat([own, queries @ self.queue.clone().T], dim=1)  # the queue changes before the gradient
-        target = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
-        loss = functional.cross_entropy(similarities / self.temperature, target)
+        loss, keys = self._judge(batch, "train")
         self._enqueue(keys)
-        found = (similarities.argmax(1) == 0).float().mean()
-        metrics = {"train/loss": loss.detach(), "train/found": found}
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(queries))
         return loss
+
+    def validation_step(self, batch: Halves, batch_idx: int) -> None:
+        """Judge one batch."""
+        self._judge(batch, "val")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """SGD over the encoder, not over its copy."""
@@ -99,6 +94,20 @@ class SlideHashing(lightning.LightningModule):
         )
         scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, self.lr_decay)
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def _judge(self, batch: Halves, split: str) -> tuple[Float[Tensor, ""], Float[Tensor, "slide bit"]]:
+        """The loss, and the keys of the second halves."""
+        queries = functional.normalize(self.encoder_q(batch.first), dim=1)
+        with torch.no_grad():
+            keys = functional.normalize(self.encoder_k(batch.second), dim=1)
+        own = (queries * keys).sum(1, keepdim=True)
+        similarities = torch.cat([own, queries @ self.queue.clone().T], dim=1)  # the queue changes before the gradient
+        target = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
+        loss = functional.cross_entropy(similarities / self.temperature, target)
+        found = (similarities.argmax(1) == 0).float().mean()
+        metrics = {f"{split}/loss": loss.detach(), f"{split}/found": found}
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(queries))
+        return loss, keys
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -41,7 +41,7 @@ class HashRecipe:
 
     def data(self, store: FeatureStore, stands_for: StandsFor, shaped_by: dict[str, Any]) -> SlideHalves:
         """What is learnt from: every slide."""
-        return SlideHalves(store, stands_for, self.n_vectors, self.batch_size, self.seed, shaped_by)
+        return SlideHalves(store, stands_for, self.n_vectors, self.batch_size, 0.0, self.seed, shaped_by)
 
     def shaped_by(self, data: SlideHalves) -> dict[str, Any]:
         """Every setting and what names the data."""

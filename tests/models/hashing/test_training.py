@@ -38,8 +38,12 @@ def distinct_slides(n: int = 12) -> MemoryStore:
     return MemoryStore([slide_of(f"s{i}", own[i] + spread * rng.normal(size=(10, DIM))) for i in range(n)])
 
 
-def halves(store: MemoryStore, seed: int = 0, n_vectors: int = 4, batch_size: int = 6) -> SlideHalves:
-    return SlideHalves(store, patches, n_vectors, batch_size, seed, {"features": "f"})
+def halves(store: MemoryStore, seed: int = 0, val_fraction: float = 0.0) -> SlideHalves:
+    return SlideHalves(store, patches, 4, 6, val_fraction, seed, {"features": "f"})
+
+
+def vectors_of(store: MemoryStore, seed: int = 0) -> torch.Tensor:
+    return halves(store, seed).slides_in("train").vectors
 
 
 def module(**changes: float) -> SlideHashing:
@@ -71,27 +75,34 @@ def trained(folder: Path, max_epochs: int, ckpt_path: Path | None = None, seed: 
 
 def test_halves_share_no_patch_and_hold_all_of_them() -> None:
     store = random_database(0, [8], DIM)
-    vectors = halves(MemoryStore([*store.slides, slide_of("other", np.ones((2, DIM)))])).halves.vectors[0]
+    vectors = vectors_of(MemoryStore([*store.slides, slide_of("other", np.ones((2, DIM)))]))[0]
     together = sorted(vectors.flatten(0, 1)[:, 0].tolist())
     assert together == pytest.approx(sorted(store.slides[0].features[:, 0].tolist()))
 
 
 def test_a_half_with_few_vectors_repeats_them() -> None:
-    first = halves(MemoryStore([slide_of("a", np.eye(4, DIM)), slide_of("b", np.ones((2, DIM)))])).halves[0, 0].first
+    first, _ = vectors_of(MemoryStore([slide_of("a", np.eye(4, DIM)), slide_of("b", np.ones((2, DIM)))]))[0]
     assert len(first) == 4
     assert len(np.unique(first, axis=0)) == 2
 
 
 def test_slides_of_one_patch_are_left_out_and_one_slide_alone_is_refused() -> None:
     slides = random_database(0, [1, 5, 5], DIM).slides
-    assert len(halves(MemoryStore(slides)).halves) == 2
-    with pytest.raises(CohortError, match=r"^1 of 2 slides have two patches or more[^\n]*$"):
-        _ = halves(MemoryStore(slides[:2])).halves
+    assert len(vectors_of(MemoryStore(slides))) == 2
+    with pytest.raises(CohortError, match=r"^1 slides of two patches or more for train[^\n]*$"):
+        vectors_of(MemoryStore(slides[:2]))
+
+
+def test_slides_that_are_held_back_are_not_learnt_from() -> None:
+    data = halves(distinct_slides(), val_fraction=0.25)
+    learnt, held_back = ({float(x) for x in data.slides_in(split).vectors.flatten()} for split in ("train", "val"))
+    assert len(data.slides_in("val")) == 3
+    assert not learnt & held_back
 
 
 def test_halves_follow_from_the_seed() -> None:
     store = distinct_slides()
-    same, again, other = (halves(store, seed).halves.vectors for seed in (0, 0, 1))
+    same, again, other = (vectors_of(store, seed) for seed in (0, 0, 1))
     torch.testing.assert_close(same, again, rtol=0, atol=0)
     assert not torch.equal(same, other)
 
@@ -174,5 +185,5 @@ def test_settings_out_of_range_are_refused(setting: dict[str, float]) -> None:
 def _share_found(path: Path, data: SlideHalves) -> float:
     """Slides whose halves are most similar to each other."""
     encoder = read_hash_encoder(path)
-    first, second = (functional.normalize(encoder(data.halves.vectors[:, i]), dim=1) for i in (0, 1))
+    first, second = (functional.normalize(encoder(data.slides_in("train").vectors[:, i]), dim=1) for i in (0, 1))
     return float(((first @ second.T).argmax(1) == torch.arange(len(first))).float().mean())

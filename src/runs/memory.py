@@ -2,7 +2,8 @@
 
 The kernel's high-water mark of the resident set is set back when a run starts, so that the runs of one sweep do not
 inherit the highest peak before them. What the process holds at that moment (libraries, and what earlier runs left) is
-told beside it. Worker processes are not counted, and nothing is measured where there is no Linux kernel.
+in the peak; what the run added to it is told beside it. Worker processes are not counted, and nothing is measured where
+there is no Linux kernel.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ class MemoryMark:
         return cls(_status_bytes("VmRSS"))
 
     def values(self) -> dict[str, int | None]:
-        """`memory_start_bytes`, and `memory_peak_bytes`, the largest resident set since then."""
-        peak_bytes = None if self.start_bytes is None else _status_bytes("VmHWM")
-        return {"memory_start_bytes": self.start_bytes, "memory_peak_bytes": peak_bytes}
+        """`memory_peak_bytes`, the largest resident set since the mark, and `memory_added_bytes`, what it grew by."""
+        if self.start_bytes is None:
+            return {"memory_peak_bytes": None, "memory_added_bytes": None}
+        peak_bytes = _status_bytes("VmHWM")
+        return {"memory_peak_bytes": peak_bytes, "memory_added_bytes": max(0, peak_bytes - self.start_bytes)}
 
 
 def _status_bytes(name: str) -> int:

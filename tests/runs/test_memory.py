@@ -14,17 +14,21 @@ _MIB = 1 << 20
 def test_peak_of_a_run_is_its_own_and_not_that_of_a_run_before() -> None:
     before = MemoryMark.set()
     held = bytearray(256 * _MIB)
-    peak_before = before.values()["memory_peak_bytes"]
+    peak, added = measured(before)
     del held
-    after = MemoryMark.set()
-    peak_after = after.values()["memory_peak_bytes"]
-    assert before.start_bytes is not None
-    assert peak_before is not None
-    assert peak_after is not None
-    assert peak_before - before.start_bytes > 200 * _MIB
-    assert peak_before - peak_after > 200 * _MIB
+    peak_after, added_after = measured(MemoryMark.set())
+    assert added > 200 * _MIB
+    assert added_after < 50 * _MIB
+    assert peak - peak_after > 200 * _MIB
+
+
+def measured(mark: MemoryMark) -> tuple[int, int]:
+    peak, added = mark.values().values()
+    assert peak is not None
+    assert added is not None
+    return peak, added
 
 
 def test_nothing_is_claimed_where_the_peak_cannot_be_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_CLEAR", tmp_path / "missing" / "clear_refs")
-    assert MemoryMark.set().values() == {"memory_start_bytes": None, "memory_peak_bytes": None}
+    assert MemoryMark.set().values() == {"memory_peak_bytes": None, "memory_added_bytes": None}

@@ -23,7 +23,7 @@ from tests.data import patch_layouts
 SCRIPTS = ("build_index", "search", "train")
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-PART_OF_A_MODEL = {"bags": ["model=bag_classifier"], "patches": ["model=ccl"]}
+PART_OF_A_MODEL = {"bags": ["model=bag_classifier"], "patches": ["model=ccl"], "halves": ["model=hshr"]}
 TRAINING = (*PART_OF_A_MODEL, "callbacks", "head", "model", "task", "trainer")
 
 

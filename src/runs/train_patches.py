@@ -11,7 +11,7 @@ import lightning
 import pandas as pd
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from torch import Tensor
 
 from src.data.files import write_json, write_text, written_whole
@@ -25,7 +25,7 @@ from src.runs.job import Outcome
 from src.runs.loggers import log_artifact, log_config, log_images, open_loggers
 from src.runs.prepare import prepare_cohort
 from src.runs.train_results import summaries
-from src.runs.trainings import check_resume, fit, make_trainer, optimized
+from src.runs.trainings import check_resume, fit, make_trainer, one_batch_per_step, optimized
 
 log = logging.getLogger(__name__)
 
@@ -64,20 +64,12 @@ def train_on_patches(cfg: DictConfig) -> Outcome:
     with open_loggers(cfg.get("logger")) as loggers:
         log_config(loggers, cfg)
         history = History()
-        trainer = make_trainer(_one_batch_per_step(cfg), history, loggers)
+        trainer = make_trainer(one_batch_per_step(cfg), history, loggers)
         fit(trainer, model, data, cfg.ckpt_path)
         _write(Path(cfg.paths.run_dir), model, history.epochs)
         log_artifact(loggers, "encoder", "model", Path(cfg.paths.run_dir) / WEIGHTS_FILE)
         log_images(loggers, "curves", [Path(cfg.paths.run_dir) / "curves.png"], ["loss per epoch"])
     return Outcome(optimized(history.epochs[-1], cfg.optimized_metric))
-
-
-def _one_batch_per_step(cfg: DictConfig) -> DictConfig:
-    """conf/trainer counts bags of one slide; a batch of patches is a step of its own."""
-    cfg = cfg.copy()
-    with open_dict(cfg):
-        cfg.trainer.accumulate_grad_batches = 1
-    return cfg
 
 
 def _write(run_dir: Path, model: PatchLearner, epochs: Sequence[Mapping[str, float]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from src.errors import ConfigError
 from src.models.resume import History, read_checkpoint, refuse_other_settings
@@ -32,6 +32,14 @@ def make_trainer(cfg: DictConfig, history: History, loggers: Sequence[Logger]) -
         callbacks=[*callbacks, history], logger=list(loggers)
     )
     return trainer
+
+
+def one_batch_per_step(cfg: DictConfig) -> DictConfig:
+    """conf/trainer counts bags of one slide; a batch of patches or slides is a step of its own."""
+    cfg = cfg.copy()
+    with open_dict(cfg):
+        cfg.trainer.accumulate_grad_batches = 1
+    return cfg
 
 
 def fit(trainer: Trainer, model: LightningModule, data: LightningDataModule, ckpt_path: str | None) -> None:

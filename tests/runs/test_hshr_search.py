@@ -70,3 +70,28 @@ def test_alpha_and_beta_need_no_other_index_but_the_number_of_neighbours_does(
     assert script(*ask, "ranking=hypergraph", "ranking.alpha=0.5") == (0 if fits else 2)
     assert script(*ask, "ranking=hypergraph", "ranking.n_nearest=5") == 2
     assert script(*ask, "ranking=nearest_patch") == 0
+
+
+def test_a_hash_encoder_is_trained_by_train_resumed_and_searched_with(
+    script: Script, demo: list[str], tmp_path: Path
+) -> None:
+    small = ["model=hshr", "model.n_bits=64", "model.queue_size=16", "halves.batch_size=4", "mosaic.n_clusters=4"]
+    train = ["train", *demo, *small, "trainer=cpu", "trainer.enable_progress_bar=false", "figures=training"]
+    runs = {name: tmp_path / name for name in ("whole", "half", "rest")}
+    assert script(*train, "trainer.max_epochs=4", f"hydra.run.dir={runs['whole']}") == 0
+    assert script(*train, "trainer.max_epochs=2", f"hydra.run.dir={runs['half']}") == 0
+    last = runs["half"] / "checkpoints" / "last.ckpt"
+    rest = ["trainer.max_epochs=4", f"ckpt_path={last}", f"hydra.run.dir={runs['rest']}"]
+    assert script(*train, *rest) == 0
+    whole, resumed = (pd.read_csv(runs[name] / "epochs.csv") for name in ("whole", "rest"))
+    pd.testing.assert_frame_equal(resumed, whole)
+    assert {"train/loss", "val/loss", "train/found", "val/found"} <= set(whole)
+    assert set(json.loads((runs["whole"] / "metrics.json").read_text())) >= {"val/loss", "train/loss"}
+
+    weights = {}
+    for name in ("hash_encoder.pth", "checkpoints/last.ckpt"):
+        index = tmp_path / name.partition(".")[0]
+        build = ["build_index", *HASH, *demo, f"code.checkpoint={runs['rest'] / name}", f"index_dir={index}"]
+        assert script(*build) == 0
+        weights[name] = _manifest(index)["weights"]
+    assert len(set(weights.values())) == 1

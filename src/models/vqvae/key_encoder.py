@@ -34,7 +34,7 @@ class VqVaeKeys:
 
     Args:
         name: how configs, feature files and errors call it.
-        checkpoint: SISH's model_9.pt, a checkpoint of train.py model=vqvae, or what `training` has made.
+        checkpoint: SISH's model_9.pt, or what `training` has made.
         codebook_semantic: see `codeword_order`.
         input_px: side that patches are resized to.
         float_pooling: see `integer_key`.

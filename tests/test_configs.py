@@ -23,7 +23,8 @@ from tests.data import patch_layouts
 SCRIPTS = ("build_index", "search", "train")
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-PART_OF_A_MODEL = {"bags": ["model=bag_classifier"], "patches": ["model=ccl"], "halves": ["model=hshr"]}
+PART_OF_A_MODEL = ("bags", "halves", "patches")
+MODEL_OF = {("bags", "default"): "bag_classifier", ("halves", "default"): "hshr"}  # others belong to that of their name
 TRAINING = (*PART_OF_A_MODEL, "callbacks", "head", "model", "task", "trainer")
 
 
@@ -82,7 +83,8 @@ def test_every_option_composes_and_is_made(
     monkeypatch.setattr(hub, "fetch", lambda source, encoder: pytest.fail("making a part needs no weights"))
     monkeypatch.setenv("WANDB_MODE", "offline")
     script = "train" if group in TRAINING or _is_of_training(group, option) else "search"
-    chosen = PART_OF_A_MODEL.get(group, [f"{group}={option}"])
+    is_part = group in PART_OF_A_MODEL
+    chosen = [f"model={MODEL_OF.get((group, option), option)}" if is_part else f"{group}={option}"]
     more = data_overrides.get(option, []) if group == "data" else []
     cfg = _compose(tmp_path, script, *chosen, *more)
     if group == "experiment":

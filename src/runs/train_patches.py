@@ -1,4 +1,4 @@
-"""Train a network on the patches of a cohort, and write its weights for `encoder.checkpoint`."""
+"""Train a network on the patches of a cohort, and write the weights that searches load."""
 
 from __future__ import annotations
 
@@ -34,7 +34,15 @@ WEIGHTS_FILE = "encoder.pth"
 
 @runtime_checkable
 class PatchLearner(Protocol):
-    """A Lightning module whose result is an encoder."""
+    """A Lightning module whose result is an encoder.
+
+    Attributes:
+        headline: the metric that is drawn beside the loss.
+        weights_key: of the configuration, where the weights are given.
+    """
+
+    headline: str
+    weights_key: str
 
     def settings(self) -> dict[str, Any]:
         """Plain values that a checkpoint keeps."""
@@ -79,6 +87,6 @@ def _write(run_dir: Path, model: PatchLearner, epochs: Sequence[Mapping[str, flo
     write_text(run_dir / EPOCHS_FILE, pd.DataFrame(epochs).to_csv(index_label="epoch"))
     write_json(run_dir / "metrics.json", summaries(epochs[last]))
     write_json(run_dir / "timing.json", {"best_epoch": last})
-    save(training_curves(epochs, last, "instance_loss"), run_dir / "curves.png")
+    save(training_curves(epochs, last, model.headline), run_dir / "curves.png")
     log.info("epoch %d: %s", last, ", ".join(f"{name} {value:.3f}" for name, value in epochs[last].items()))
-    log.info("weights: encoder.checkpoint=%s", run_dir / WEIGHTS_FILE)
+    log.info("weights: %s=%s", model.weights_key, run_dir / WEIGHTS_FILE)

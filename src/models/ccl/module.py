@@ -63,6 +63,9 @@ class Ccl(lightning.LightningModule):
     _mean: Tensor
     _std: Tensor
 
+    headline = "instance_loss"
+    weights_key = "encoder.checkpoint"
+
     def __init__(
         self,
         backbone: str,

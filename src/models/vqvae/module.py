@@ -31,6 +31,9 @@ class VqVae(lightning.LightningModule):
         seed: of that draw.
     """
 
+    headline = "pixel_loss"
+    weights_key = "key_encoder.checkpoint"
+
     def __init__(self, n_channels: int, n_codewords: int, lr: float, start_codebook: bool, seed: int) -> None:
         super().__init__()
         self.encoder = encoder(n_channels)
@@ -44,6 +47,10 @@ class VqVae(lightning.LightningModule):
     def settings(self) -> dict[str, Any]:
         """Plain values that a checkpoint keeps, enough to build the same network."""
         return dict(self.hparams)
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The weights that keys are made with; those of the decoder are left out."""
+        return {name: value.cpu() for name, value in self.state_dict().items() if not name.startswith("decoder.")}
 
     def training_step(self, batch: Patch, batch_idx: int) -> Float[Tensor, ""]:
         """Loss of one batch."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -28,10 +28,9 @@ from src.errors import CohortError, ConfigError, CorruptTiles, SlideError
 from src.interfaces import Image
 from src.models.bags import EpochSampler, LateLoader, seed_of
 from src.models.held_back import held_back
+from src.models.open_slides import OpenSlides
 
 log = logging.getLogger(__name__)
-
-_OPEN_SLIDES = 16
 
 
 @runtime_checkable
@@ -94,7 +93,7 @@ class CohortPatches(Dataset[Patch]):
         self.seed = seed
         self.default_mpp = default_mpp
         self.window_px = window_px
-        self._slide = lru_cache(_OPEN_SLIDES)(self._opened)
+        self._slides = OpenSlides(self._opened)
 
     def __getitem__(self, key: tuple[int, int]) -> Patch:
         epoch, row = key
@@ -115,7 +114,7 @@ class CohortPatches(Dataset[Patch]):
         raise CorruptTiles(f"none of the {len(self)} patches can be decoded; restore the slides")
 
     def _read(self, place: PatchPlace, rng: np.random.Generator) -> Image:
-        slide = self._slide(place.record)
+        slide = self._slides[place.record]
         side_px = self.window_px
         if side_px is None or side_px > min(place.size_px):
             return slide.read(place.x, place.y, place.size_px, place.mpp)

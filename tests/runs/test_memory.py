@@ -22,6 +22,18 @@ def test_peak_of_a_run_is_its_own_and_not_that_of_a_run_before() -> None:
     assert peak - peak_after > 200 * _MIB
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs a Linux kernel")
+def test_memory_that_a_run_has_freed_counts_again_in_the_next() -> None:
+    added, kept = [], []
+    for _ in range(2):
+        mark = MemoryMark.set()
+        held = [bytes(1000) for _ in range(100_000)]
+        kept.append(bytes(1000))  # lies behind what is freed, so that the heap cannot shrink by itself
+        added.append(measured(mark)[1])
+        del held
+    assert min(added) > 80 * _MIB
+
+
 def measured(mark: MemoryMark) -> tuple[int, int]:
     peak, added = mark.values().values()
     assert peak is not None

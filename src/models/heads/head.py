@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from src.models.heads.dropout import ByteDropout
 from src.models.task import Task
 
 
@@ -107,7 +108,7 @@ def outputs_of(layer: nn.Linear, embedding: Float[Tensor, "*branch hidden"]) -> 
 
 def projection(dim_in: int, dim_hidden: int, dropout: float) -> nn.Sequential:
     """The layer that heads start with: patch features become hidden ones."""
-    return nn.Sequential(nn.Linear(dim_in, dim_hidden), nn.ReLU(), nn.Dropout(dropout))
+    return nn.Sequential(nn.Linear(dim_in, dim_hidden), nn.ReLU(), ByteDropout(dropout))
 
 
 def projected_patches(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from src.models.heads.dropout import ByteDropout
 from src.models.heads.head import BagOutput, projected_patches, projected_query, projection
 
 
@@ -32,8 +33,8 @@ class Here(nn.Module):
         }
         self.dim_out = dim_hidden
         self.project = projection(dim_in, dim_hidden, dropout)
-        self.gate_a = nn.Sequential(nn.Linear(dim_hidden, dim_attention), nn.Tanh(), nn.Dropout(dropout))
-        self.gate_b = nn.Sequential(nn.Linear(dim_hidden, dim_attention), nn.Sigmoid(), nn.Dropout(dropout))
+        self.gate_a = nn.Sequential(nn.Linear(dim_hidden, dim_attention), nn.Tanh(), ByteDropout(dropout))
+        self.gate_b = nn.Sequential(nn.Linear(dim_hidden, dim_attention), nn.Sigmoid(), ByteDropout(dropout))
         self.score = nn.Linear(dim_attention, 1)
         self.rho = projection(dim_hidden, dim_hidden, dropout)
         self.apply(start_linear)

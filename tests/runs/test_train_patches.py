@@ -1,4 +1,4 @@
-"""train.py model=ccl from the command line to an encoder that searches."""
+"""train.py model=ccl_small from the command line to an encoder that searches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from tests.runs.conftest import Script
 
-SMALL = ["model.backbone=resnet10t", "model.memory_size=16", "model.memory_groups=2", "patches.view.size_px=32"]
+SMALL = ["model.memory_size=16", "model.memory_groups=2", "patches.view.size_px=32"]
 FEW = ["patches.batch_size=4", "patches.patches_per_slide=2", "patches.val_fraction=0.25", "trainer=cpu"]
 ENCODER = ["encoder=retccl", "encoder.network.architecture=resnet10t", "encoder.dim=512"]
 

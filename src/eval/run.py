@@ -31,6 +31,7 @@ class Run:
         config: the whole configuration of the run.
         cohort: its name; empty where it is not known.
         label: column that says what is relevant.
+        folder: where all of this was read.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Run:
     config: Mapping[str, Any] = field(default_factory=dict)
     cohort: str = ""
     label: str = ""
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.status == DONE and not self.metrics:
@@ -113,6 +115,7 @@ def read_run(folder: Path) -> Run:
         config=config,
         cohort=protocol.get("cohort") or "",
         label=protocol.get("label") or "",
+        folder=folder,
     )
 
 

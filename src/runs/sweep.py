@@ -25,11 +25,13 @@ from src.eval.published import beside_ours
 from src.eval.run import read_run
 from src.runs.job import RUN_FAILED, SLIDES_FAILED, read_status
 from src.runs.loggers import log_images, log_table, open_loggers
+from src.runs.mosaic_comparison import write_mosaic_comparison
 from src.runs.published_tables import published_tables
 
 log = logging.getLogger(__name__)
 
 _SHOWN = ("top1", "mMV@5", "mAP@5", "test/accuracy", "test/auroc", "test/overall", "test/auc", "test/spearman")
+_LOGGED_MOSAICS = 8
 
 
 class LeaderboardCallback(Callback):
@@ -52,11 +54,14 @@ def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
     published = beside_ours(published_tables(config.get("published")), board)
     write_leaderboard(board, folder, f"{config.hydra.job.name}: {len(runs)} runs", figures, published)
     pairs = write_pairs(board, folder, config.seed)
+    mosaics = write_mosaic_comparison(board, folder)
     groups = write_groups(board, folder)
     _print(board)
     if groups is not None:
         _print_groups(groups, tested(board))
     print(f"leaderboard: {folder / 'leaderboard.html'}", file=sys.stderr)
+    if mosaics:
+        print(f"mosaics of all runs: {mosaics[0].parent}", file=sys.stderr)
     config = copy.deepcopy(config)
     with open_dict(config):
         config.paths.run_dir = str(folder)
@@ -69,6 +74,9 @@ def _write(folder: Path, runs: Sequence[Path], config: DictConfig) -> None:
             log_table(loggers, "groups", groups)
         for name in figures:
             log_images(loggers, f"figures/{name}", [folder / f"{name}.png"], [name])
+        if mosaics:
+            shown = mosaics[:_LOGGED_MOSAICS]
+            log_images(loggers, "mosaics", shown, [path.stem for path in shown])
 
 
 def _figures(board: Leaderboard, config: DictConfig) -> Mapping[str, Figure]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -35,7 +36,7 @@ def run_script(config_name: str, main: Callable[[], Any]) -> None:
     """
     sys.argv[1:] = [in_full(argument) for argument in sys.argv[1:]]
     try:
-        refuse_unknown_keys(config_name, [argument for argument in sys.argv[1:] if not argument.startswith("-")])
+        refuse_unknown_keys(config_name, get_args_parser().parse_args().overrides)
     except HistoseekError as error:
         exit_with(error)
     main()

@@ -5,6 +5,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.errors import ConfigError
 from src.runs.cli import in_full, refuse_unknown_keys
+from tests.runs.conftest import Script
 
 
 @pytest.mark.parametrize(
@@ -65,3 +66,10 @@ def test_malformed_argument_is_one_line() -> None:
 def test_words_of_a_query_need_no_quotes_of_hydra(said: str, meant: object) -> None:
     (override,) = OverridesParser.create().parse_overrides([in_full(said)])
     assert override.value() == meant
+
+
+def test_experiment_changes_what_the_script_sets_and_shows_it(
+    script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script("search", "experiment=engine_comparison", "--cfg", "job") == 0
+    assert "mosaic_previews: true" in capsys.readouterr().out

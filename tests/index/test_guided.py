@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from src.errors import ConfigError, IncompatibleParts
 from src.index.indexes.guided import Guided
-from src.index.indexes.key_order import key_order, sorted_by_key
+from src.index.indexes.key_order import KeyOrder
 from src.interfaces import Codes, Index
 from src.models.vqvae.integer_key import SUM_STEP
 
@@ -154,15 +154,14 @@ def test_of_one_key_the_nearest_is_answered_or_all() -> None:
 
 
 def test_a_key_below_zero_has_no_predecessor() -> None:
-    order = key_order(np.array([5, 9]), np.array([0, 1]))
+    order = KeyOrder.of(np.array([5, 9]))
     assert order.n_below(np.array([-1])).tolist() == order.n_up_to(np.array([-1])).tolist() == [0]
 
 
 @pytest.mark.golden
 def test_neighbours_of_keys_are_those_of_the_official_tree(golden_dir: Path) -> None:
     for case in json.loads((golden_dir / "g2_veb.json").read_text()):
-        keys = np.array(case["keys"], np.int64)
-        order = key_order(keys, sorted_by_key(keys))
+        order = KeyOrder.of(np.array(case["keys"], np.int64))
         wanted = np.array(case["queries"], np.int64)
         n_below, n_up_to = order.n_below(wanted), order.n_up_to(wanted)
         before = [int(order.keys[n - 1]) if n else None for n in n_below]

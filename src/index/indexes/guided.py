@@ -6,24 +6,26 @@ Source: see `guided_search` and `key_order`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, UInt8
 
 from src.data.files import written_whole
 from src.index.indexes.checks import check_search, checked
-from src.index.indexes.guided_search import Found, GuidedSearch, as_words
-from src.index.indexes.key_order import key_order, sorted_by_key
+from src.index.indexes.guided_search import GuidedSearch, united
+from src.index.indexes.hamming import in_words
+from src.index.indexes.key_order import AllowedKeys, KeyOrder
+from src.index.indexes.near_keys import Found, NearKeys, near_rows
 from src.interfaces import CodeKind, Codes, Neighbours, joined
 
 
 class Guided:
     """Near barcodes at near keys, by Hamming distance; equal distances in the order of discovery.
 
-    What lies at a far key is not found, however near its barcode. Memory: 16 bytes and the barcode of each row, and as
+    What lies at a far key is not found, however near its barcode. Memory: 32 bytes and the barcode of each row, and as
     much again for a moment when rows were added.
 
     Args:
@@ -52,8 +54,8 @@ class Guided:
         self.settings = GuidedSearch(
             n_seeds, sum_step, pre_step, succ_step, max_distance, include_equal_key, all_entries_per_key
         )
-        self._parts: list[Codes] = []
-        self._by_key: Int64[np.ndarray, " row"] | None = None
+        self._new: list[Codes] = []
+        self._stored: _Stored | None = None
 
     def train(self, sample: Codes) -> None:
         """Nothing has to be fitted; the sample is only checked."""
@@ -66,8 +68,7 @@ class Guided:
             HistoseekError: codes of the wrong kind or size.
         """
         checked(codes, self.accepts, self._n_bytes, "guided")
-        self._parts.append(codes)
-        self._by_key = None
+        self._new.append(codes)
 
     def search(self, queries: Codes, k: int, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
         """The `k` nearest rows found for each query, most often fewer.
@@ -79,42 +80,75 @@ class Guided:
 
     def discovered(self, queries: Codes, excluded: Bool[np.ndarray, " row"] | None = None) -> list[Found]:
         """What each query finds, in the order of discovery."""
-        wanted = as_words(checked(queries, self.accepts, self._n_bytes, "guided"))
-        stored, by_key = self._stored()
-        order, words = key_order(_keys(stored), by_key, excluded), as_words(stored.values)
-        pairs = zip(_keys(queries).tolist(), wanted, strict=True)
-        return [self.settings.discover(key, barcode, order, words) for key, barcode in pairs]
+        wanted = in_words(checked(queries, self.accepts, self._n_bytes, "guided"))
+        stored = self._sorted()
+        windows = self.settings.windows(_keys(queries), stored.order, AllowedKeys.of(stored.order, excluded))
+        found = []
+        for own, barcode in zip(windows, wanted, strict=True):
+            near = near_rows(barcode, united(own), stored.order, stored.barcodes, self.settings.max_distance, excluded)
+            found.append(self.settings.discover(own, NearKeys.of(near, stored.order)))
+        return found
 
     def save(self, path: Path) -> None:
-        """Write keys and barcodes to one .npz file."""
-        stored, _ = self._stored()
+        """Write keys and barcodes, in the order of rows, to one .npz file."""
+        stored = self._sorted().by_row()
         with written_whole(path) as temporary, temporary.open("wb") as file:
             np.savez(file, keys=_keys(stored), barcodes=stored.values, n_bits=np.array(stored.n_bits))
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote; the caller has checked where the file comes from."""
         with np.load(path, allow_pickle=False) as parts:
-            self._parts = [Codes(parts["barcodes"], int(parts["n_bits"]), parts["keys"])]
-        self._by_key = None
+            self._new, self._stored = [Codes(parts["barcodes"], int(parts["n_bits"]), parts["keys"])], None
 
     def describe(self) -> dict[str, Any]:
         """How far the search goes and how many distinct keys there are, for the manifest."""
-        stored, _ = self._stored()
-        return {**asdict(self.settings), "n_keys": len(np.unique(_keys(stored)))}
+        return {**asdict(self.settings), "n_keys": len(self._sorted().order)}
 
     def __len__(self) -> int:
-        return sum(map(len, self._parts))
+        return sum(map(len, self._new)) + (0 if self._stored is None else len(self._stored.order.rows))
 
     @property
     def _n_bytes(self) -> int | None:
-        return self._parts[0].values.shape[1] if self._parts else None
+        if self._stored is not None:
+            return self._stored.n_bytes
+        return self._new[0].values.shape[1] if self._new else None
 
-    def _stored(self) -> tuple[Codes, Int64[np.ndarray, " row"]]:
-        """All rows as one, and their order by key; made when it is first needed."""
-        if self._by_key is None:
-            self._parts = [joined(self._parts)]
-            self._by_key = sorted_by_key(_keys(self._parts[0]))
-        return self._parts[0], self._by_key
+    def _sorted(self) -> _Stored:
+        """All rows by key; made when it is first needed."""
+        if self._new:
+            old = [] if self._stored is None else [self._stored.by_row()]
+            self._stored, self._new = _Stored.of(joined([*old, *self._new])), []
+        assert self._stored is not None
+        return self._stored
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Keys and barcodes in the order of keys.
+
+    Attributes:
+        barcodes: in whole words.
+        n_bits: of a barcode.
+    """
+
+    order: KeyOrder
+    barcodes: UInt8[np.ndarray, "row word_byte"]
+    n_bits: int
+
+    @staticmethod
+    def of(codes: Codes) -> _Stored:
+        order = KeyOrder.of(_keys(codes))
+        return _Stored(order, in_words(codes.values[order.rows]), codes.n_bits)
+
+    def by_row(self) -> Codes:
+        """The codes in the order they were added."""
+        barcodes = np.empty((len(self.barcodes), self.n_bytes), dtype=np.uint8)
+        barcodes[self.order.rows] = self.barcodes[:, : self.n_bytes]
+        return Codes(barcodes, self.n_bits, self.order.keys[self.order.key_of_row])
+
+    @property
+    def n_bytes(self) -> int:
+        return -(-self.n_bits // 8)
 
 
 def _keys(codes: Codes) -> Int64[np.ndarray, " row"]:

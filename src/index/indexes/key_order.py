@@ -9,6 +9,7 @@ key as large as the tree can be asked for (the tree raises).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -22,45 +23,80 @@ class KeyOrder:
         keys: ascending, each once.
         starts: where the rows of each key start in `rows`; one more at the end.
         rows: by key, those of one key in the order they were added.
+        key_of_row: place of each row's key in `keys`.
     """
 
     keys: Int64[np.ndarray, " key"]
     starts: Int64[np.ndarray, " key_and_end"]
     rows: Int64[np.ndarray, " row"]
+    key_of_row: Int64[np.ndarray, " row"]
 
-    def n_below(self, values: Int64[np.ndarray, " value"]) -> Int64[np.ndarray, " value"]:
+    @staticmethod
+    def of(keys: Int64[np.ndarray, " row"]) -> KeyOrder:
+        """The order of rows with these keys."""
+        rows = np.argsort(keys, kind="stable")
+        distinct, key_of_row, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+        return KeyOrder(distinct, np.append(0, np.cumsum(sizes)), rows, key_of_row)
+
+    def n_below(self, values: Int64[np.ndarray, "*value"]) -> Int64[np.ndarray, "*value"]:
         """How many keys are smaller than each value; the last of them is its predecessor."""
-        return np.searchsorted(self.keys, values, side="left")
+        return np.asarray(np.searchsorted(self.keys, values, side="left"))
 
-    def n_up_to(self, values: Int64[np.ndarray, " value"]) -> Int64[np.ndarray, " value"]:
+    def n_up_to(self, values: Int64[np.ndarray, "*value"]) -> Int64[np.ndarray, "*value"]:
         """How many keys are not larger than each value; the next one is its successor."""
-        return np.searchsorted(self.keys, values, side="right")
+        return np.asarray(np.searchsorted(self.keys, values, side="right"))
 
     def __len__(self) -> int:
         return len(self.keys)
 
 
-def sorted_by_key(keys: Int64[np.ndarray, " row"]) -> Int64[np.ndarray, " row"]:
-    """Rows in the order of their keys, those of one key in their own order."""
-    return np.argsort(keys, kind="stable")
+@dataclass(frozen=True)
+class AllowedKeys:
+    """The keys that have a row left when some rows are excluded; the others are stepped over, nothing is copied.
 
+    SISH steps over them without counting the step, which is the same.
 
-def key_order(
-    keys: Int64[np.ndarray, " row"],
-    by_key: Int64[np.ndarray, " row"],
-    excluded: Bool[np.ndarray, " row"] | None = None,
-) -> KeyOrder:
-    """The rows that are not excluded.
-
-    A key all of whose rows are excluded is left out. SISH keeps it and steps over it without counting the step, which
-    is the same.
-
-    Args:
-        keys: of each row.
-        by_key: as `sorted_by_key` gives it.
-        excluded: rows that are left out.
+    Attributes:
+        n_keys: with those that are stepped over.
+        left_out: places of the keys all of whose rows are excluded, ascending.
     """
-    rows = by_key if excluded is None else by_key[~excluded[by_key]]
-    ordered = keys[rows]
-    firsts = np.flatnonzero(np.diff(ordered, prepend=-1) != 0) if len(ordered) else np.empty(0, dtype=np.int64)
-    return KeyOrder(ordered[firsts], np.append(firsts, len(rows)), rows)
+
+    n_keys: int
+    left_out: Int64[np.ndarray, " left_out"]
+
+    @staticmethod
+    def of(order: KeyOrder, excluded: Bool[np.ndarray, " row"] | None) -> AllowedKeys:
+        """The keys of an order without these rows; time grows with the rows that are excluded."""
+        if excluded is None:
+            return AllowedKeys(len(order), np.empty(0, dtype=np.int64))
+        keys, n_excluded = np.unique(order.key_of_row[excluded], return_counts=True)
+        return AllowedKeys(len(order), keys[n_excluded == order.starts[keys + 1] - order.starts[keys]])
+
+    def back(self, ends: Int64[np.ndarray, "*seed"], n: int) -> Int64[np.ndarray, "*seed"]:
+        """Where the `n` allowed keys before each place start, or all where there are fewer.
+
+        >>> AllowedKeys(9, np.array([3, 4])).back(np.array([6, 1]), 2).tolist()
+        [2, 0]
+        """
+        firsts = self._places(np.maximum(self._n_allowed_before(ends) - n, 0))
+        return np.asarray(np.minimum(firsts, ends))
+
+    def ahead(self, starts: Int64[np.ndarray, "*seed"], n: int) -> Int64[np.ndarray, "*seed"]:
+        """Where the `n` allowed keys from each place on end, or all where there are fewer.
+
+        >>> AllowedKeys(9, np.array([3, 4])).ahead(np.array([2, 8]), 2).tolist()
+        [6, 9]
+        """
+        n_allowed = self.n_keys - len(self.left_out)
+        return self._places(np.minimum(self._n_allowed_before(starts) + n, n_allowed))
+
+    def _n_allowed_before(self, places: Int64[np.ndarray, "*seed"]) -> Int64[np.ndarray, "*seed"]:
+        return np.asarray(places - np.searchsorted(self.left_out, places))
+
+    def _places(self, numbers: Int64[np.ndarray, "*seed"]) -> Int64[np.ndarray, "*seed"]:
+        """Place of the allowed key with each number; the end for the number after the last."""
+        return np.asarray(numbers + np.searchsorted(self._allowed_before_left_out, numbers, side="right"))
+
+    @cached_property
+    def _allowed_before_left_out(self) -> Int64[np.ndarray, " left_out"]:
+        return np.asarray(self.left_out - np.arange(len(self.left_out)))

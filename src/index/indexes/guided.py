@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int64
 
 from src.data.files import written_whole
 from src.index.indexes.checks import check_search, checked
-from src.index.indexes.guided_search import GuidedSearch, united
+from src.index.indexes.guided_search import GuidedSearch, Queries
 from src.index.indexes.hamming import in_words
-from src.index.indexes.key_order import AllowedKeys, KeyOrder
-from src.index.indexes.near_keys import Found, NearKeys, near_rows
+from src.index.indexes.key_order import KeyOrder
+from src.index.indexes.near_keys import Found, KeyedBarcodes
 from src.interfaces import CodeKind, Codes, Neighbours, joined
 
 
@@ -76,18 +76,14 @@ class Guided:
         The longest answer is followed by a missing neighbour where it has fewer than `k`; there are no more columns.
         """
         check_search(k, len(self), excluded, "guided")
-        return _as_neighbours([_nearest(found, k) for found in self.discovered(queries, excluded)], k)
+        # Short integers are sorted by counting.
+        short = np.min_scalar_type(self.settings.max_distance)
+        return _as_neighbours([_nearest(found, k, short) for found in self.discovered(queries, excluded)], k)
 
     def discovered(self, queries: Codes, excluded: Bool[np.ndarray, " row"] | None = None) -> list[Found]:
         """What each query finds, in the order of discovery."""
-        wanted = in_words(checked(queries, self.accepts, self._n_bytes, "guided"))
-        stored = self._sorted()
-        windows = self.settings.windows(_keys(queries), stored.order, AllowedKeys.of(stored.order, excluded))
-        found = []
-        for own, barcode in zip(windows, wanted, strict=True):
-            near = near_rows(barcode, united(own), stored.order, stored.barcodes, self.settings.max_distance, excluded)
-            found.append(self.settings.discover(own, NearKeys.of(near, stored.order)))
-        return found
+        barcodes = in_words(checked(queries, self.accepts, self._n_bytes, "guided"))
+        return self.settings.discovered(Queries(_keys(queries), barcodes), self._sorted().database, excluded)
 
     def save(self, path: Path) -> None:
         """Write keys and barcodes, in the order of rows, to one .npz file."""
@@ -102,10 +98,10 @@ class Guided:
 
     def describe(self) -> dict[str, Any]:
         """How far the search goes and how many distinct keys there are, for the manifest."""
-        return {**asdict(self.settings), "n_keys": len(self._sorted().order)}
+        return {**asdict(self.settings), "n_keys": len(self._sorted().database.order)}
 
     def __len__(self) -> int:
-        return sum(map(len, self._new)) + (0 if self._stored is None else len(self._stored.order.rows))
+        return sum(map(len, self._new)) + (0 if self._stored is None else len(self._stored.database.barcodes))
 
     @property
     def _n_bytes(self) -> int | None:
@@ -124,27 +120,22 @@ class Guided:
 
 @dataclass(frozen=True)
 class _Stored:
-    """Keys and barcodes in the order of keys.
+    """All codes by key, and how long a barcode is."""
 
-    Attributes:
-        barcodes: in whole words.
-        n_bits: of a barcode.
-    """
-
-    order: KeyOrder
-    barcodes: UInt8[np.ndarray, "row word_byte"]
+    database: KeyedBarcodes
     n_bits: int
 
     @staticmethod
     def of(codes: Codes) -> _Stored:
         order = KeyOrder.of(_keys(codes))
-        return _Stored(order, in_words(codes.values[order.rows]), codes.n_bits)
+        return _Stored(KeyedBarcodes(order, in_words(codes.values[order.rows])), codes.n_bits)
 
     def by_row(self) -> Codes:
         """The codes in the order they were added."""
-        barcodes = np.empty((len(self.barcodes), self.n_bytes), dtype=np.uint8)
-        barcodes[self.order.rows] = self.barcodes[:, : self.n_bytes]
-        return Codes(barcodes, self.n_bits, self.order.keys[self.order.key_of_row])
+        order = self.database.order
+        barcodes = np.empty((len(order.rows), self.n_bytes), dtype=np.uint8)
+        barcodes[order.rows] = self.database.barcodes[:, : self.n_bytes]
+        return Codes(barcodes, self.n_bits, order.keys[order.key_of_row])
 
     @property
     def n_bytes(self) -> int:
@@ -156,8 +147,8 @@ def _keys(codes: Codes) -> Int64[np.ndarray, " row"]:
     return codes.keys
 
 
-def _nearest(found: Found, k: int) -> Found:
-    order = np.argsort(found.distances, kind="stable")[:k]
+def _nearest(found: Found, k: int, dtype: np.dtype[Any]) -> Found:
+    order = np.argsort(found.distances.astype(dtype), kind="stable")[:k]
     return Found(found.rows[order], found.distances[order])
 
 

@@ -1,4 +1,4 @@
-"""The guided search of SISH for one patch: from twenty keys around its own, step by step through the sorted keys.
+"""The guided search of SISH: for each patch from twenty keys around its own, step by step through the sorted keys.
 
 Source: Chen et al., "Fast and scalable search of whole-slide images via self-supervised deep learning", 2022;
 mahmoodlab/SISH (commit 42fe005), `database.py`. From each seed the keys below it are visited, then those above it,
@@ -7,21 +7,31 @@ is near enough. What is found is in the order of discovery.
 
 The official code compares one barcode at a time and the same key again from every seed. Here the barcodes of all keys
 that any scan can visit are compared once, and the scans only walk over those that are near enough: the answers and
-their order are the same. Barcodes lie in the order of keys, so that those of one scan are one piece of memory.
+their order are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64, UInt8
 
 from src.errors import ConfigError
-from src.index.indexes.key_order import AllowedKeys, KeyOrder
-from src.index.indexes.near_keys import Found, NearKeys
+from src.index.indexes.key_order import AllowedKeys
+from src.index.indexes.near_keys import Found, KeyedBarcodes, NearKeys, ranges
 from src.models.vqvae.integer_key import SUM_STEP
+
+_AT_ONCE = 128  # queries, of which each compares some 15,000 rows
+
+
+class Queries(NamedTuple):
+    """What is searched for: keys, and barcodes in whole words."""
+
+    keys: Int64[np.ndarray, " query"]
+    barcodes: UInt8[np.ndarray, "query word_byte"]
 
 
 @dataclass(frozen=True)
@@ -52,30 +62,48 @@ class GuidedSearch:
             if getattr(self, name) < value:
                 raise ConfigError(f"index guided: {name} is {getattr(self, name)}, expected at least {value}")
 
-    def windows(
-        self, keys: Int64[np.ndarray, " query"], order: KeyOrder, allowed: AllowedKeys
-    ) -> Int64[np.ndarray, "query seed 4"]:
+    def discovered(
+        self, queries: Queries, database: KeyedBarcodes, excluded: Bool[np.ndarray, " row"] | None
+    ) -> list[Found]:
+        """What each query finds, in the order of discovery.
+
+        Args:
+            queries: what is searched for.
+            database: what is searched.
+            excluded: rows that are left out.
+        """
+        allowed = AllowedKeys.of(database.order, excluded)
+        blocks = (Queries(*(part[i : i + _AT_ONCE] for part in queries)) for i in range(0, len(queries.keys), _AT_ONCE))
+        return [found for block in blocks for found in self._of_block(block, database, allowed, excluded)]
+
+    def _of_block(
+        self,
+        queries: Queries,
+        database: KeyedBarcodes,
+        allowed: AllowedKeys,
+        excluded: Bool[np.ndarray, " row"] | None,
+    ) -> list[Found]:
+        windows = self._windows(queries.keys, database, allowed)
+        near = NearKeys.of(queries.barcodes, _united(windows[:, [0, 3]]), database, self.max_distance, excluded)
+        scans = list(_scans(np.searchsorted(near.numbers, windows).tolist(), len(near.numbers)))
+        accepted = ranges(*np.array(scans, dtype=np.int64).reshape(-1, 2).T)
+        ends = np.searchsorted(near.numbers[accepted] // database.n_numbers, np.arange(1, len(queries.keys)))
+        return [near.answers(keys, self.all_entries_per_key) for keys in np.split(accepted, ends)]
+
+    def _windows(
+        self, keys: Int64[np.ndarray, " query"], database: KeyedBarcodes, allowed: AllowedKeys
+    ) -> Int64[np.ndarray, "query_and_seed 4"]:
         """Which keys the seeds of each query can visit, in the order of the scans.
 
         Returns:
-            First and end of the places below a seed, then of those above it.
+            Numbers of the first key below a seed and of the end, then of those above it.
         """
-        seeds = self._seeds(keys)
+        seeds, order = self._seeds(keys), database.order
         n_below = order.n_below(seeds)
         n_up_to = n_below if self.include_equal_key else order.n_up_to(seeds)
         below, above = allowed.back(n_below, self.pre_step), allowed.ahead(n_up_to, self.succ_step)
-        return np.stack([below, n_below, n_up_to, above], axis=-1)
-
-    def discover(self, windows: Int64[np.ndarray, "seed 4"], near: NearKeys) -> Found:
-        """What the scans of one query find, in the order of discovery.
-
-        Args:
-            windows: as `windows` gives them.
-            near: the keys of any window that have a near enough row.
-        """
-        places = np.searchsorted(near.keys, windows).tolist()
-        accepted = [np.arange(*each) for each in _scans(places)]
-        return near.answers(np.concatenate([*accepted, near.keys[0:0]]), self.all_entries_per_key)
+        first_number = np.arange(len(keys))[:, None, None] * database.n_numbers
+        return np.asarray(np.stack([below, n_below, n_up_to, above], axis=-1) + first_number).reshape(-1, 4)
 
     def _seeds(self, keys: Int64[np.ndarray, " query"]) -> Int64[np.ndarray, "query seed"]:
         """Where scans start; those below zero have no key below them."""
@@ -83,39 +111,36 @@ class GuidedSearch:
         return np.asarray(keys[:, None] + np.concatenate([-steps, steps]))
 
 
-def united(windows: Int64[np.ndarray, "seed 4"]) -> list[tuple[int, int]]:
-    """Pieces of the sorted keys, ascending and without overlap, that hold every window.
+def _united(windows: Int64[np.ndarray, "window 2"]) -> Int64[np.ndarray, "united 2"]:
+    """Windows without overlap that hold the same, ascending.
 
-    >>> united(np.array([[4, 6, 7, 9], [1, 2, 2, 3], [2, 3, 3, 4]]))
-    [(1, 9)]
-    >>> united(np.array([[5, 6, 7, 9], [1, 2, 2, 3]]))
-    [(1, 3), (5, 9)]
+    >>> _united(np.array([[5, 9], [0, 3], [2, 4], [7, 8]])).tolist()
+    [[0, 4], [5, 9]]
     """
-    pieces: list[tuple[int, int]] = []
-    for first, end in sorted(map(tuple, windows[:, [0, 3]].tolist())):
-        if pieces and first <= pieces[-1][1]:
-            pieces[-1] = pieces[-1][0], max(end, pieces[-1][1])
-        else:
-            pieces.append((first, end))
-    return pieces
+    starts, ends = windows[np.argsort(windows[:, 0], kind="stable")].T
+    ends = np.maximum.accumulate(ends)
+    is_first = np.append(True, starts[1:] > ends[:-1])
+    return np.stack([starts[is_first], ends[np.append(is_first[1:], True)]], axis=1)
 
 
-def _scans(windows: Iterable[Sequence[int]]) -> Iterator[tuple[int, int, int]]:
-    """What each scan accepts, first, end and step: from a seed downwards, then upwards, then from the next seed.
+def _scans(windows: Iterable[Sequence[int]], n_near: int) -> Iterator[tuple[int, int]]:
+    """What each scan accepts, from its first key to an end: from a seed downwards, then upwards, then the next seed.
 
     Args:
-        windows: of the near keys only, every one of which is accepted unless a scan has met one before.
+        windows: of the near keys only, every one of which is accepted unless a scan meets one that is visited.
+        n_near: how many near keys there are.
 
-    >>> list(_scans([(2, 4, 4, 5), (0, 3, 3, 6), (0, 2, 2, 3)]))
-    [(3, 1, -1), (4, 5, 1), (1, -1, -1)]
+    >>> list(_scans([(2, 4, 4, 5), (0, 3, 3, 6), (0, 2, 2, 3)], 6))
+    [(3, 1), (4, 5), (1, -1)]
     """
-    visited: list[tuple[int, int]] = []
+    visited = bytearray(n_near)
     for below, n_below, n_up_to, above in windows:
-        first = max([below, *(min(end, n_below) for start, end in visited if start < n_below)])
+        first = max(below, visited.rfind(1, below, n_below) + 1)
         if first < n_below:
-            visited.append((first, n_below))
-            yield n_below - 1, first - 1, -1
-        last = min([above, *(max(start, n_up_to) for start, end in visited if end > n_up_to)])
+            visited[first:n_below] = b"\1" * (n_below - first)
+            yield n_below - 1, first - 1
+        met = visited.find(1, n_up_to, above)
+        last = above if met < 0 else met
         if n_up_to < last:
-            visited.append((n_up_to, last))
-            yield n_up_to, last, 1
+            visited[n_up_to:last] = b"\1" * (last - n_up_to)
+            yield n_up_to, last

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import faiss
 import numpy as np
 from jaxtyping import Int32, UInt8
@@ -10,9 +12,9 @@ _WORD_BYTES = 8
 
 
 def hamming(
-    queries: UInt8[np.ndarray, "query byte"], barcodes: UInt8[np.ndarray, "row byte"]
+    queries: UInt8[np.ndarray, "query word_byte"], barcodes: UInt8[np.ndarray, "row word_byte"]
 ) -> Int32[np.ndarray, "query row"]:
-    """Distances of whole words, as `in_words` gives them.
+    """Distances of barcodes of whole words, as `in_words` gives them.
 
     >>> hamming(in_words(np.array([[3]], np.uint8)), in_words(np.array([[3], [0], [7]], np.uint8))).tolist()
     [[0, 2, 1]]
@@ -20,6 +22,29 @@ def hamming(
     distances = np.empty((len(queries), len(barcodes)), dtype=np.int32)
     parts = (faiss.swig_ptr(part) for part in (queries, barcodes))
     faiss.hammings(*parts, *distances.shape, queries.shape[1], faiss.swig_ptr(distances))
+    return distances
+
+
+def hamming_of_pieces(
+    queries: UInt8[np.ndarray, "query word_byte"],
+    barcodes: UInt8[np.ndarray, "row word_byte"],
+    pieces: Iterable[tuple[int, int, int]],
+    n_distances: int,
+) -> Int32[np.ndarray, " distance"]:
+    """Distances of queries to some rows each, one piece after the other.
+
+    Args:
+        queries: barcodes.
+        barcodes: of all rows.
+        pieces: query, first row and end.
+        n_distances: rows of all pieces.
+    """
+    distances, n_done, n_bytes = np.empty(n_distances, dtype=np.int32), 0, queries.shape[1]
+    own = [faiss.swig_ptr(query) for query in queries]
+    for query, start, end in pieces:
+        place = faiss.swig_ptr(distances[n_done:])
+        faiss.hammings(own[query], faiss.swig_ptr(barcodes[start:]), 1, end - start, n_bytes, place)
+        n_done += end - start
     return distances
 
 

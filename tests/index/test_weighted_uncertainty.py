@@ -74,8 +74,8 @@ def test_rare_classes_weigh_more() -> None:
 
 def test_rounding_up_lifts_sums_below_one() -> None:
     weights = np.array([4.0, 1.5])
-    assert class_shares([0, 1], weights, round_up=False) == pytest.approx({0: 4 / 4.75, 1: 0.75 / 4.75})
-    assert class_shares([0, 1], weights, round_up=True) == pytest.approx({0: 0.8, 1: 0.2})
+    assert class_shares(np.array([0, 1]), weights, round_up=False) == pytest.approx({0: 4 / 4.75, 1: 0.75 / 4.75})
+    assert class_shares(np.array([0, 1]), weights, round_up=True) == pytest.approx({0: 0.8, 1: 0.2})
 
 
 def test_very_small_and_very_large_bags_are_dropped_where_sizes_differ() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +35,7 @@ class MergedHits:
 
     def nearest_of_each_slide(self) -> MergedHits:
         """The first hit of each slide, order kept."""
-        _, first = np.unique(self.slides, return_index=True)
-        return self.take(np.sort(first))
+        return self.take(np.sort(first_places(self.slides)))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,6 +48,26 @@ def merged(neighbours: Neighbours, rows: Rows) -> MergedHits:
     x, y = rows.xy[found].T
     order = np.lexsort((y, x, _alphabetical(slides, rows.slide_ids), distances))
     return MergedHits(found[order], slides[order], distances[order])
+
+
+def joined_hits(parts: Sequence[MergedHits]) -> MergedHits:
+    """At least one list of hits after the other."""
+    return MergedHits(
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.slides for part in parts]),
+        np.concatenate([part.distances for part in parts]),
+    )
+
+
+def first_places(values: Int64[np.ndarray, " hit"]) -> Int64[np.ndarray, " distinct"]:
+    """Where each value comes first, by value; values count from 0, as those of slides and classes do.
+
+    >>> first_places(np.array([4, 0, 4, 0])).tolist()
+    [1, 0]
+    """
+    places = np.full(values.max(initial=-1) + 1, -1, dtype=np.int64)
+    places[values[::-1]] = np.arange(len(values))[::-1]  # of equal values the last one assigned stays
+    return np.asarray(places[places >= 0])
 
 
 def nearest_of_rows(neighbours: Neighbours) -> tuple[Int64[np.ndarray, " hit"], Float32[np.ndarray, " hit"]]:

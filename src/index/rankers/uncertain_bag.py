@@ -6,7 +6,6 @@ mahmoodlab/SISH (commit 42fe005), `eval.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log2
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from src.index.rankers.classes import UNLABELLED, Classes
-from src.index.rankers.merging import MergedHits
+from src.index.rankers.merging import MergedHits, first_places
 from src.interfaces import Neighbours, Rows
 
 _N_TOP = 5
@@ -50,10 +49,6 @@ class UncertainBag:
         """The class with the largest share; of equal ones the first met."""
         return max(self.shares, key=lambda name: self.shares[name])
 
-    def hits_as_lists(self) -> tuple[list[int], list[int], list[float]]:
-        """Rows, slides and distances."""
-        return self.hits.rows.tolist(), self.hits.slides.tolist(), self.hits.distances.tolist()
-
     def __len__(self) -> int:
         return len(self.hits)
 
@@ -72,36 +67,36 @@ def uncertain_bags(
     """
     bags = []
     for patch, (found, distances) in enumerate(zip(neighbours.rows, neighbours.distances, strict=True)):
-        hits = _labelled(found, distances, rows, classes)
+        hits = _found(found, distances, rows)
+        labels = classes.of_slide[hits.slides]
+        if (labels == UNLABELLED).any():
+            is_labelled = labels != UNLABELLED
+            hits, labels = hits.take(np.flatnonzero(is_labelled)), labels[is_labelled]
         if len(hits):
-            shares = class_shares(classes.of_slide[hits.slides].tolist(), weights, round_up)
-            bags.append(UncertainBag(patch, hits, shares))
+            bags.append(UncertainBag(patch, hits, class_shares(labels, weights, round_up)))
     return bags
 
 
-def class_shares(found: Sequence[int], weights: Float64[np.ndarray, " class"], round_up: bool) -> dict[int, float]:
-    """Each class's share in the sum of weight / rank over what was found.
+def class_shares(
+    found: Int64[np.ndarray, " hit"], weights: Float64[np.ndarray, " class"], round_up: bool
+) -> dict[int, float]:
+    """Each class's share in the sum of weight / rank over what was found, in the order in which they are met.
 
     Args:
         found: class of each hit, nearest first.
         weights: of each class.
         round_up: sums below 1 count as 1, as the paper says; the official code intends it and leaves them as they are.
 
-    >>> class_shares([1, 0, 1], np.array([6.0, 3.0]), round_up=False)
+    >>> class_shares(np.array([1, 0, 1]), np.array([6.0, 3.0]), round_up=False)
     {1: 0.5714285714285714, 0: 0.42857142857142855}
     """
-    sums = dict.fromkeys(found, 0.0)
-    for place, name in enumerate(found):
-        sums[name] += 1 / (place + 1) * float(weights[name])
-    if round_up:
-        sums = {name: max(1.0, value) for name, value in sums.items()}
-    total = sum(sums.values())
-    return {name: value / total for name, value in sums.items()}
+    sums = np.bincount(found, weights=1 / np.arange(1, len(found) + 1) * weights[found])
+    met = found[np.sort(first_places(found))]
+    masses = dict(zip(met.tolist(), (np.maximum(1.0, sums) if round_up else sums)[met].tolist(), strict=True))
+    total = sum(masses.values())
+    return {name: mass / total for name, mass in masses.items()}
 
 
-def _labelled(
-    found: Int64[np.ndarray, " k"], distances: Float32[np.ndarray, " k"], rows: Rows, classes: Classes
-) -> MergedHits:
-    kept = np.flatnonzero(found >= 0)
-    kept = kept[classes.of_slide[rows.slide_of_row[found[kept]]] != UNLABELLED]
-    return MergedHits(found[kept], rows.slide_of_row[found[kept]], distances[kept])
+def _found(found: Int64[np.ndarray, " k"], distances: Float32[np.ndarray, " k"], rows: Rows) -> MergedHits:
+    n_found = int(np.count_nonzero(found >= 0))  # missing neighbours come last
+    return MergedHits(found[:n_found], rows.slide_of_row[found[:n_found]], distances[:n_found])

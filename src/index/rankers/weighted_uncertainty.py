@@ -13,14 +13,13 @@ database, because the queries are not known in advance (`class_counts`); slides 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
 from src.errors import ConfigError
 from src.index.rankers.classes import Classes, classes_of
-from src.index.rankers.merging import MergedHits, as_hits
+from src.index.rankers.merging import MergedHits, as_hits, first_places, joined_hits
 from src.index.rankers.uncertain_bag import UncertainBag, uncertain_bags
 from src.interfaces import Neighbours, Ranked, Ranking, Rows
 
@@ -70,14 +69,11 @@ class WeightedUncertainty:
     def rank(self, query_id: str, neighbours: Neighbours, rows: Rows, k: int) -> Ranking:
         """At most `k` slides, often fewer; equal entropies by distance, then in the order they were found."""
         bags, threshold = cleaned(self.bags(neighbours, rows))
-        named = self._named(bags, threshold, set_aside(bags))
-        best = sorted(named, key=lambda hit: (hit.bag.entropy, hit.distance))[:k]
-        hits = MergedHits(
-            np.array([hit.row for hit in best], dtype=np.int64),
-            np.array([hit.slide for hit in best], dtype=np.int64),
-            np.array([hit.distance for hit in best], dtype=np.float32),
-        )
-        return Ranking(query_id, as_hits(hits, np.array([0 - hit.bag.entropy for hit in best]), rows))
+        if not bags:
+            return Ranking(query_id, ())
+        named, entropies = self._named(bags, threshold, set_aside(bags))
+        best = np.lexsort((named.distances, entropies))[:k]
+        return Ranking(query_id, as_hits(named.take(best), 0 - entropies[best], rows))
 
     def bags(self, neighbours: Neighbours, rows: Rows) -> list[UncertainBag]:
         """What each query patch has found; none for those that found nothing."""
@@ -97,17 +93,20 @@ class WeightedUncertainty:
             inverse = np.array([1 / self.class_counts[name] for name in classes.names])
         return np.asarray(self.weight_sum / inverse.sum() * inverse)
 
-    def _named(self, bags: Sequence[UncertainBag], threshold: float, aside: Container[int]) -> list[_NamedSlide]:
-        """The slides that the bags name, each by the first bag; those of bags that were set aside are lost."""
-        named, seen = [], set()
-        for bag in bags:
-            if self.lost_slide_fix and bag.patch in aside:
-                continue
-            for row, slide, distance in zip(*bag.hits_as_lists(), strict=True):
-                if slide not in seen and (bag.entropy == 0 or distance <= threshold):
-                    seen.add(slide)
-                    named.append(_NamedSlide(bag, row, slide, distance))
-        return [hit for hit in named if hit.bag.patch not in aside]
+    def _named(
+        self, bags: Sequence[UncertainBag], threshold: float, aside: Container[int]
+    ) -> tuple[MergedHits, Float64[np.ndarray, " hit"]]:
+        """The slides that the bags name, each by the first bag, and its entropy; those of bags set aside are lost."""
+        hits = joined_hits([bag.hits for bag in bags])
+        entropies, is_aside = (
+            np.repeat(of_bags, [len(bag) for bag in bags])
+            for of_bags in (np.array([bag.entropy for bag in bags]), np.array([bag.patch in aside for bag in bags]))
+        )
+        names_it = (entropies == 0) | (hits.distances.astype(np.float64) <= threshold)
+        naming = np.flatnonzero(names_it & ~is_aside if self.lost_slide_fix else names_it)
+        first = naming[np.sort(first_places(hits.slides[naming]))]
+        kept = first[~is_aside[first]]
+        return hits.take(kept), entropies[kept]
 
 
 def cleaned(bags: Sequence[UncertainBag]) -> tuple[list[UncertainBag], float]:
@@ -140,10 +139,3 @@ def set_aside(bags: Sequence[UncertainBag]) -> frozenset[int]:
     own = {bag.majority for bag in voters}
     ranked = [name for name in sorted(votes, key=lambda name: -votes[name]) if name in own]
     return frozenset(bag.patch for bag in voters if bag.majority != ranked[0])
-
-
-class _NamedSlide(NamedTuple):
-    bag: UncertainBag
-    row: int
-    slide: int
-    distance: float

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -332,6 +333,11 @@ class Rows:
     def __post_init__(self) -> None:
         if len(self.slide_of_row) != len(self.xy) or len(self.slide_ids) != len(self.patient_ids):
             raise ValueError("rows table: columns of different lengths")
+
+    @cached_property
+    def alphabetical(self) -> Int64[np.ndarray, " slide"]:
+        """Place of each slide among the sorted names."""
+        return np.argsort(np.argsort(np.array(self.slide_ids, dtype=str)))
 
     def __len__(self) -> int:
         return len(self.slide_of_row)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int32
 
 from src.index.rankers.merging import nearest_of_rows, nearest_of_slides
+from src.index.rankers.slide_minima import nearest_of_slides_among
 from src.interfaces import Codes, Index, Neighbours, Ranked, Ranker, Rows
 
 _FACTOR = 4
@@ -23,6 +24,15 @@ class CountsSlides(Protocol):
     """
 
     counts_nearest_of_slide: bool
+
+
+@runtime_checkable
+class KnowsAll(Protocol):
+    """An index that can state the distance of every row without putting them in order."""
+
+    def distances(self, queries: Codes) -> Int32[np.ndarray, "query row"]:
+        """Of every row."""
+        ...
 
 
 def neighbours_for(
@@ -66,7 +76,10 @@ def _nearest_of_slides(
     """Every row is found, but of only so many query codes at a time, at least one."""
     step = max(1, _MAX_FOUND // n_allowed)
     blocks = [queries.take(slice(start, start + step)) for start in range(0, len(queries), step)]
-    parts = [nearest_of_slides(index.search(block, n_allowed, is_excluded), rows) for block in blocks]
+    if isinstance(index, KnowsAll):
+        parts = [nearest_of_slides_among(index.distances(block), rows, is_excluded) for block in blocks]
+    else:
+        parts = [nearest_of_slides(index.search(block, n_allowed, is_excluded), rows) for block in blocks]
     return Neighbours(np.concatenate([part.distances for part in parts]), np.concatenate([part.rows for part in parts]))
 
 

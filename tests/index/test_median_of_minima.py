@@ -17,6 +17,8 @@ from src.index.indexes.flat import Flat
 from src.index.indexes.hnsw_ivfpq import HnswIvfPq
 from src.index.mosaics.all_patches import AllPatches
 from src.index.rankers.median_of_minima import MedianOfMinima
+from src.index.rankers.merging import nearest_of_slides
+from src.index.rankers.slide_minima import nearest_of_slides_among
 from src.index.widening import CountsSlides, neighbours_for
 from src.interfaces import Codes, Index, Neighbours, Ranker, SlideFeatures
 from tests.index.databases import MemoryStore, slide_of, unit_vectors
@@ -79,6 +81,26 @@ def test_ranking_agrees_with_its_definition_however_many_codes_are_searched_at_a
     for hit in hits:
         assert slides[hit.x] == hit.slide_id
         assert hit.distance == distances[:, hit.x].min() == distances[:, (slides == hit.slide_id) & ~excluded].min()
+
+
+@given(seed=st.integers(0, 10**6), n_queries=st.integers(1, 4), n_rows=st.integers(1, 40), in_order=st.booleans())
+def test_the_nearest_of_slides_are_those_of_a_search_for_every_row(
+    seed: int, n_queries: int, n_rows: int, in_order: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    database, queries = (Codes(rng.integers(0, 4, (n, 2), dtype=np.uint8), 16) for n in (n_rows, n_queries))
+    slides = rng.integers(0, 6, n_rows)
+    rows = rows_of([f"s{slide}" for slide in (np.sort(slides) if in_order else slides)])
+    excluded = rng.random(n_rows) < 0.4
+    index = BinaryFlat()
+    index.add(database)
+    expected = nearest_of_slides(index.search(queries, n_rows, excluded), rows)
+    found = nearest_of_slides_among(index.distances(queries), rows, excluded)
+    n_found = int(np.isfinite(found.distances[0]).sum())
+    assert found.rows[:, :n_found].tolist() == expected.rows[:, :n_found].tolist()
+    assert found.distances[:, :n_found].tolist() == expected.distances[:, :n_found].tolist()
+    assert (found.rows[:, n_found:] == -1).all()
+    assert (expected.rows[:, n_found:] == -1).all()
 
 
 def test_memory_does_not_grow_with_the_number_of_query_codes(monkeypatch: pytest.MonkeyPatch) -> None:

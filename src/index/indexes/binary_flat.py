@@ -11,10 +11,11 @@ from typing import Any
 
 import faiss
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int32
 
 from src.data.files import written_whole
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
+from src.index.indexes.hamming import hamming
 from src.interfaces import CodeKind, Codes, Neighbours
 
 
@@ -49,6 +50,12 @@ class BinaryFlat:
         parameters = faiss.SearchParameters(sel=selector(len(self), excluded))
         distances, rows = self._faiss.search(barcodes, k, params=parameters)
         return sorted_neighbours(distances.astype(np.float32), rows)
+
+    def distances(self, queries: Codes) -> Int32[np.ndarray, "query row"]:
+        """Of every row, for who needs no order."""
+        barcodes = checked(queries, self.accepts, self._n_bytes, "binary_flat")
+        stored = faiss.rev_swig_ptr(self._faiss.xb.data(), self._faiss.xb.size())
+        return hamming(barcodes, stored.reshape(len(self), -1))
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Int64
 from src.data.files import written_whole
 from src.index.indexes.checks import check_search, checked
 from src.index.indexes.guided_search import GuidedSearch, Queries
-from src.index.indexes.hamming import in_words
 from src.index.indexes.key_order import KeyOrder
 from src.index.indexes.near_keys import Found, KeyedBarcodes
 from src.interfaces import CodeKind, Codes, Neighbours, joined
@@ -82,7 +81,7 @@ class Guided:
 
     def discovered(self, queries: Codes, excluded: Bool[np.ndarray, " row"] | None = None) -> list[Found]:
         """What each query finds, in the order of discovery."""
-        barcodes = in_words(checked(queries, self.accepts, self._n_bytes, "guided"))
+        barcodes = checked(queries, self.accepts, self._n_bytes, "guided")
         return self.settings.discovered(Queries(_keys(queries), barcodes), self._sorted().database, excluded)
 
     def save(self, path: Path) -> None:
@@ -106,7 +105,7 @@ class Guided:
     @property
     def _n_bytes(self) -> int | None:
         if self._stored is not None:
-            return self._stored.n_bytes
+            return int(self._stored.database.barcodes.shape[1])
         return self._new[0].values.shape[1] if self._new else None
 
     def _sorted(self) -> _Stored:
@@ -128,18 +127,14 @@ class _Stored:
     @staticmethod
     def of(codes: Codes) -> _Stored:
         order = KeyOrder.of(_keys(codes))
-        return _Stored(KeyedBarcodes(order, in_words(codes.values[order.rows])), codes.n_bits)
+        return _Stored(KeyedBarcodes(order, codes.values[order.rows]), codes.n_bits)
 
     def by_row(self) -> Codes:
         """The codes in the order they were added."""
         order = self.database.order
-        barcodes = np.empty((len(order.rows), self.n_bytes), dtype=np.uint8)
-        barcodes[order.rows] = self.database.barcodes[:, : self.n_bytes]
+        barcodes = np.empty_like(self.database.barcodes)
+        barcodes[order.rows] = self.database.barcodes
         return Codes(barcodes, self.n_bits, order.keys[order.key_of_row])
-
-    @property
-    def n_bytes(self) -> int:
-        return -(-self.n_bits // 8)
 
 
 def _keys(codes: Codes) -> Int64[np.ndarray, " row"]:

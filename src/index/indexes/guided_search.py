@@ -31,7 +31,7 @@ class Queries(NamedTuple):
     """What is searched for: keys, and barcodes in whole words."""
 
     keys: Int64[np.ndarray, " query"]
-    barcodes: UInt8[np.ndarray, "query word_byte"]
+    barcodes: UInt8[np.ndarray, "query byte"]
 
 
 @dataclass(frozen=True)

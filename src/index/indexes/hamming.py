@@ -8,15 +8,13 @@ import faiss
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-_WORD_BYTES = 8
-
 
 def hamming(
-    queries: UInt8[np.ndarray, "query word_byte"], barcodes: UInt8[np.ndarray, "row word_byte"]
+    queries: UInt8[np.ndarray, "query byte"], barcodes: UInt8[np.ndarray, "row byte"]
 ) -> Int32[np.ndarray, "query row"]:
-    """Distances of barcodes of whole words, as `in_words` gives them.
+    """Distances of all pairs.
 
-    >>> hamming(in_words(np.array([[3]], np.uint8)), in_words(np.array([[3], [0], [7]], np.uint8))).tolist()
+    >>> hamming(np.array([[3]], np.uint8), np.array([[3], [0], [7]], np.uint8)).tolist()
     [[0, 2, 1]]
     """
     distances = np.empty((len(queries), len(barcodes)), dtype=np.int32)
@@ -26,8 +24,8 @@ def hamming(
 
 
 def hamming_of_pieces(
-    queries: UInt8[np.ndarray, "query word_byte"],
-    barcodes: UInt8[np.ndarray, "row word_byte"],
+    queries: UInt8[np.ndarray, "query byte"],
+    barcodes: UInt8[np.ndarray, "row byte"],
     pieces: Iterable[tuple[int, int, int]],
     n_distances: int,
 ) -> Int32[np.ndarray, " distance"]:
@@ -46,9 +44,3 @@ def hamming_of_pieces(
         faiss.hammings(own[query], faiss.swig_ptr(barcodes[start:]), 1, end - start, n_bytes, place)
         n_done += end - start
     return distances
-
-
-def in_words(barcodes: UInt8[np.ndarray, "row byte"]) -> UInt8[np.ndarray, "row word_byte"]:
-    """Barcodes filled up with zeros to whole words of 64 bits, contiguous."""
-    n_missing = -barcodes.shape[1] % _WORD_BYTES
-    return np.ascontiguousarray(np.pad(barcodes, ((0, 0), (0, n_missing))) if n_missing else barcodes)

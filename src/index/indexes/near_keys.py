@@ -29,11 +29,11 @@ class KeyedBarcodes:
 
     Attributes:
         order: of the rows.
-        barcodes: in whole words.
+        barcodes: of the rows in that order.
     """
 
     order: KeyOrder
-    barcodes: UInt8[np.ndarray, "row word_byte"]
+    barcodes: UInt8[np.ndarray, "row byte"]
 
     @property
     def n_numbers(self) -> int:
@@ -57,7 +57,7 @@ class NearKeys:
 
     @staticmethod
     def of(
-        queries: UInt8[np.ndarray, "query word_byte"],
+        queries: UInt8[np.ndarray, "query byte"],
         pieces: Int64[np.ndarray, "piece 2"],
         database: KeyedBarcodes,
         max_distance: int,
@@ -66,7 +66,7 @@ class NearKeys:
         """Compare each query with the rows of its pieces.
 
         Args:
-            queries: barcodes, in whole words.
+            queries: barcodes.
             pieces: first and end of the numbers of some keys of one query, ascending and without overlap.
             database: where they are looked up.
             max_distance: bits.

@@ -8,6 +8,8 @@ order to the sorting algorithm. Any distance can be taken, not only Hamming.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float32, Int64
 
@@ -30,12 +32,13 @@ class MedianOfMinima:
 
     def rank(self, query_id: str, neighbours: Neighbours, rows: Rows, k: int) -> Ranking:
         """The `k` nearest slides, each with the patch that is nearest to any query code; ties by slide_id."""
-        slides = merged(neighbours, rows).nearest_of_each_slide()
-        medians = median_of_minima(neighbours, rows)[slides.slides]
-        names = np.array(rows.slide_ids, dtype=str)[slides.slides]
-        order = np.lexsort((names, medians))
+        medians = median_of_minima(neighbours, rows)
+        order = np.lexsort((rows.alphabetical, medians))
         best = order[np.isfinite(medians[order])][:k]
-        return Ranking(query_id, as_hits(slides.take(best), 0 - medians[best], rows))
+        nearest = merged(_of_slides(neighbours, rows, best), rows).nearest_of_each_slide()
+        places = np.empty_like(best)
+        places[np.argsort(best)] = np.argsort(nearest.slides)
+        return Ranking(query_id, as_hits(nearest.take(places), 0 - medians[best], rows))
 
 
 def median_of_minima(neighbours: Neighbours, rows: Rows) -> Float32[np.ndarray, " slide"]:
@@ -52,3 +55,12 @@ def median_of_minima(neighbours: Neighbours, rows: Rows) -> Float32[np.ndarray, 
     np.minimum.at(minima, (code, slides), neighbours.distances[code, place])
     medians: Float32[np.ndarray, " slide"] = np.median(minima, axis=0)
     return medians
+
+
+def _of_slides(neighbours: Neighbours, rows: Rows, slides: Int64[np.ndarray, " kept"]) -> Neighbours:
+    """Other neighbours are missing."""
+    is_kept = np.zeros(len(rows.slide_ids) + 1, dtype=bool)  # the last is of missing neighbours
+    is_kept[slides] = True
+    found = neighbours.rows
+    of_found = np.where(found < 0, len(rows.slide_ids), rows.slide_of_row[found])
+    return replace(neighbours, rows=np.where(is_kept[of_found], found, -1))

@@ -46,7 +46,7 @@ def merged(neighbours: Neighbours, rows: Rows) -> MergedHits:
     found, distances = nearest_of_rows(neighbours)
     slides = rows.slide_of_row[found]
     x, y = rows.xy[found].T
-    order = np.lexsort((y, x, _alphabetical(slides, rows.slide_ids), distances))
+    order = np.lexsort((y, x, rows.alphabetical[slides], distances))
     return MergedHits(found[order], slides[order], distances[order])
 
 
@@ -104,10 +104,3 @@ def as_hits(
             hits.slides.tolist(), rows.xy[hits.rows].tolist(), hits.distances.tolist(), map(float, scores), strict=True
         )
     )
-
-
-def _alphabetical(slides: Int64[np.ndarray, " hit"], slide_ids: tuple[str, ...]) -> Int64[np.ndarray, " hit"]:
-    present, position = np.unique(slides, return_inverse=True)
-    names = np.array([slide_ids[slide] for slide in present.tolist()], dtype=str)
-    _, place = np.unique(names, return_inverse=True)
-    return place[position]

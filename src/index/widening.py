@@ -35,6 +35,26 @@ class KnowsAll(Protocol):
         ...
 
 
+@runtime_checkable
+class CountsNear(Protocol):
+    """A ranking that asks for every row, but counts only those within a distance.
+
+    Attributes:
+        max_distance: as the index states it.
+    """
+
+    max_distance: float
+
+
+@runtime_checkable
+class KnowsNear(Protocol):
+    """An index that finds every row within a distance faster than it puts all rows in order."""
+
+    def near(self, queries: Codes, max_distance: float, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
+        """Every row within a distance of each query."""
+        ...
+
+
 def neighbours_for(
     ranking: Ranker, index: Index, rows: Rows, queries: Codes, k: int, is_excluded: Bool[np.ndarray, " row"] | None
 ) -> Neighbours:
@@ -43,7 +63,8 @@ def neighbours_for(
     An exhaustive ranking gets enough of them that no row which was not asked for can change its first `k` answers; on
     an exact index its answer is therefore exact. It may take memory for every row and query code, 12 bytes each. An
     index that has no more rows to answer (one that visits a part of its lists) is not asked again. A ranking that
-    counts only the nearest row of each slide (`CountsSlides`) gets these, with memory for a block of query codes.
+    counts only the nearest row of each slide (`CountsSlides`) gets these, with memory for a block of query codes; one
+    that counts near rows (`CountsNear`) gets no others where the index can tell (`KnowsNear`).
 
     Args:
         ranking: says how many rows it counts, and whether it is exhaustive.
@@ -57,6 +78,8 @@ def neighbours_for(
     n_counted = n_allowed if ranking.n_neighbours is None else min(ranking.n_neighbours, n_allowed)
     if isinstance(ranking, CountsSlides):
         return _nearest_of_slides(index, rows, queries, n_allowed, is_excluded)
+    if isinstance(ranking, CountsNear) and isinstance(index, KnowsNear) and ranking.n_neighbours is None:
+        return index.near(queries, ranking.max_distance, is_excluded)
     if not ranking.is_exhaustive:
         return index.search(queries, n_counted, is_excluded)
     n_answers = min(k, n_allowed if ranking.ranks == "patches" else _n_allowed_slides(rows, is_excluded))

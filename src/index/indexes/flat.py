@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32
 from src.data.files import written_whole
 from src.errors import ConfigError, IncompatibleParts
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
+from src.index.indexes.near_vectors import near_vectors
 from src.interfaces import CodeKind, Codes, Neighbours
 
 _UNIT_NORM_TOLERANCE = 1e-3
@@ -57,6 +58,18 @@ class Flat:
         parameters = faiss.SearchParameters(sel=selector(len(self), excluded))
         distances, rows = self._faiss.search(vectors, k, params=parameters)
         return sorted_neighbours(1 - distances if self.metric == "cosine" else distances, rows)
+
+    def near(self, queries: Codes, max_distance: float, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
+        """Every row within a distance of each query, as `search` would give them.
+
+        Raises:
+            IncompatibleParts: an index of squared Euclidean distances.
+        """
+        if self.metric != "cosine":
+            raise IncompatibleParts("index flat: finds near rows by cosine only; choose index.metric=cosine")
+        check_search(1, len(self), excluded, "flat")
+        stored = faiss.rev_swig_ptr(self._faiss.get_xb(), self._faiss.ntotal * self._faiss.d)
+        return near_vectors(self._checked(queries), stored.reshape(len(self), -1), max_distance, excluded)
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""

@@ -59,6 +59,7 @@ class Entropy:
         self.label = label
         self.bag_order = bag_order
         self.min_cosine = min_cosine
+        self.max_distance = 1 - min_cosine + _ROUNDING
         self.n_top = n_top
         self.n_neighbours = n_neighbours
 

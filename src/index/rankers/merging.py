@@ -43,11 +43,18 @@ class MergedHits:
 
 def merged(neighbours: Neighbours, rows: Rows) -> MergedHits:
     """Each row found by any query code, once."""
-    found, distances = nearest_of_rows(neighbours)
-    slides = rows.slide_of_row[found]
-    x, y = rows.xy[found].T
-    order = np.lexsort((y, x, rows.alphabetical[slides], distances))
-    return MergedHits(found[order], slides[order], distances[order])
+    return in_order(*nearest_of_rows(neighbours), rows)
+
+
+def in_order(found: Int64[np.ndarray, " hit"], distances: Float32[np.ndarray, " hit"], rows: Rows) -> MergedHits:
+    """Rows, each found once, nearest first; ties as `MergedHits` says."""
+    order = np.argsort(distances, kind="stable")
+    is_equal = np.diff(distances[order], prepend=np.nan, append=np.nan) == 0
+    tied = is_equal[:-1] | is_equal[1:]
+    own = order[tied]
+    x, y = rows.xy[found[own]].T
+    order[tied] = own[np.lexsort((y, x, rows.alphabetical[rows.slide_of_row[found[own]]], distances[own]))]
+    return MergedHits(found[order], rows.slide_of_row[found[order]], distances[order])
 
 
 def joined_hits(parts: Sequence[MergedHits]) -> MergedHits:

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy.special
 from jaxtyping import Float64, Int64
 
 from src.index.rankers.classes import UNLABELLED, Classes
-from src.index.rankers.merging import MergedHits, merged
+from src.index.rankers.merging import MergedHits, in_order
 from src.interfaces import Neighbours, Rows
 
 
@@ -59,10 +59,9 @@ def similarity_bags(neighbours: Neighbours, rows: Rows, classes: Classes, min_co
     """
     is_labelled = classes.of_slide[rows.slide_of_row[neighbours.rows]] != UNLABELLED
     is_member = is_labelled & (neighbours.rows >= 0) & (1 - neighbours.distances.astype(np.float64) >= min_cosine)
-    found = np.where(is_member, neighbours.rows, -1)
     hits = [
-        merged(Neighbours(distances[None], row[None]), rows)
-        for distances, row in zip(neighbours.distances, found, strict=True)
+        in_order(found[is_in], distances[is_in], rows)
+        for found, distances, is_in in zip(neighbours.rows, neighbours.distances, is_member, strict=True)
     ]
     return [SimilarityBag(members, classes.of_slide[members.slides]) for members in hits]
 
@@ -82,4 +81,4 @@ def class_entropy(
     if len(similarities) == 0:
         return 0.0
     mass = np.bincount(classes, weights=(similarities + 1) / 2 * weights[classes])
-    return float(scipy.stats.entropy(mass))
+    return float(scipy.special.entr(mass / mass.sum()).sum())

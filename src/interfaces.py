@@ -178,12 +178,14 @@ class Codes:
         n_bits: bits per barcode; 0 for float codes.
         keys: one integer per barcode, where the index finds them by it (SISH).
         weights: how much each code counts, 1 on average over a slide; None where all count the same.
+        summaries: one vector of each slide as a whole, at unit length, beside its codes; None where there is none.
     """
 
     values: np.ndarray
     n_bits: int = 0
     keys: Int64[np.ndarray, " row"] | None = None
     weights: Float32[np.ndarray, " row"] | None = None
+    summaries: Float32[np.ndarray, "slide dim"] | None = None
 
     @property
     def kind(self) -> CodeKind:
@@ -232,11 +234,13 @@ class Neighbours:
         distances: as the index states them (squared L2, 1 - cosine, Hamming), ascending.
         rows: rows of the index.
         query_weights: how much each query code counts; None where all count the same.
+        query_summary: the vector of the query as a whole; None where its code gives none.
     """
 
     distances: Float32[np.ndarray, "query k"]
     rows: Int64[np.ndarray, "query k"]
     query_weights: Float32[np.ndarray, " query"] | None = None
+    query_summary: Float32[np.ndarray, " dim"] | None = None
 
 
 @runtime_checkable

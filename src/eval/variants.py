@@ -10,9 +10,13 @@ nejm        missing hits vote; if they win, the query goes  relevant hits among 
 hshr        as ours                                         relevant hits among k       queries
 here        as ours                                         5, whatever k is            classes (median)
 
+`pathsearch/@k` looks at the first hit alone, whatever k is; `pathsearch/recall@k` is 1 where any of the first k hits is
+relevant; `pathsearch/MV@k` gives ties to the class that comes first in the alphabet (there: of the smallest number).
+
 Sources: SISH, Chen et al. 2022, mahmoodlab/SISH at 42fe005 (eval.py, eval_patch.py); nejm, Shang et al., NEJM AI 2024,
 jacobluber/PathologySearchComparison at 361a27d (analysis/); HSHR, Li et al. 2023, Lucius-lsr/HSHR at 58582e6
-(utils/evaluate.py); HERE, data2intelligence/HERE_training. AP over 5 can exceed 1 where k is more than 5.
+(utils/evaluate.py); HERE, data2intelligence/HERE_training; PathSearch, Dootmaan/PathSearch at 650ff02 (src/test/). AP
+over 5 can exceed 1 where k is more than 5.
 """
 
 from __future__ import annotations
@@ -136,6 +140,21 @@ def _ap_over_found(judged: Judged, k: int) -> Values:
     return values
 
 
+def _any_relevant(judged: Judged, k: int) -> Values:
+    is_found = relevant_hits(judged.query_label, judged.hit_label, k).any(axis=1)
+    return np.asarray(is_found, dtype=np.float64)
+
+
+def _majority_of_smallest(judged: Judged, k: int) -> Values:
+    """In the order of their labels, the first that is met is the smallest; missing hits come last."""
+    hits = first_hits(judged.hit_label, k)
+    last = np.iinfo(hits.dtype).max
+    ordered = np.sort(np.where(hits == NO_HIT, last, hits), axis=1)
+    winner, _ = majority(np.where(ordered == last, NO_HIT, ordered))
+    is_right: Values = (winner == judged.query_label).astype(np.float64)
+    return is_right
+
+
 METRICS: dict[str, Metric] = {
     "top1": Metric(_top_1, fixed_k=1),
     "mMV": Metric(_majority_vote),
@@ -152,4 +171,7 @@ METRICS: dict[str, Metric] = {
     "hshr/mAP": Metric(_ap_over_found),
     "here/mMV": Metric(_majority_vote, average="median of classes"),
     "here/mAP": Metric(_ap_over_five, average="median of classes"),
+    "pathsearch/": Metric(_top_1),
+    "pathsearch/recall": Metric(_any_relevant),
+    "pathsearch/MV": Metric(_majority_of_smallest),
 }

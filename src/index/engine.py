@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from src.errors import ConfigError, FeatureFileError, IncompatibleParts, IndexMi
 from src.index.background import Background, background_file, background_in, significance_of_hits
 from src.index.codes.fitted import fit_code, fitted_file, load_fitted
 from src.index.codes.learned import expect_weights, weights_digest, weights_file
+from src.index.codes.of_slides import check_summaries, with_places
 from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
 from src.index.indexes.checks import fits
 from src.index.mosaics.standing import standing_for
@@ -24,6 +26,8 @@ from src.index.significance import Significance
 from src.index.training_sample import TrainingSample
 from src.index.widening import neighbours_for
 from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures, joined
+
+Coded = TypeVar("Coded")
 
 
 class RetrievalEngine:
@@ -42,7 +46,7 @@ class RetrievalEngine:
 
     Raises:
         IncompatibleParts: the code gives another kind than the index takes, or the index states another distance than
-            the ranking can judge.
+            the ranking can judge, or the ranking counts what the code does not give.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class RetrievalEngine:
     ) -> None:
         _check_kinds(code, index)
         _check_unit(index, ranking)
+        check_summaries(code, ranking)
         self.name = name
         self.mosaic = mosaic
         self.code = code
@@ -113,7 +118,9 @@ class RetrievalEngine:
             return Ranking(query.slide_id, ())
         codes = self.query_codes(query)
         neighbours = neighbours_for(self.ranking, self.index, self.rows, codes, k, is_excluded)
-        return self.ranking.rank(query.slide_id, replace(neighbours, query_weights=codes.weights), self.rows, k)
+        summary = None if codes.summaries is None else codes.summaries[0]
+        neighbours = replace(neighbours, query_weights=codes.weights, query_summary=summary)
+        return self.ranking.rank(query.slide_id, neighbours, self.rows, k)
 
     def significance_of(self, query: SlideFeatures, ranking: Ranking) -> Significance | None:
         """How unusual each hit of a ranking is, in its order; see `significance_of_hits`.
@@ -208,11 +215,11 @@ class RetrievalEngine:
 
     def _add(self, slide: SlideFeatures, patient_id: str, for_ranking: CodesForRanking) -> IndexedSlide:
         kept, features = standing_for(self.mosaic, slide)
-        codes = _encoded(self.code.encode, slide.slide_id, features)
+        places, codes = _encoded(partial(with_places, self.code), slide.slide_id, features)
         self.index.add(codes)
         for_ranking.add(codes)
         self._code_dim = codes.n_bits or codes.values.shape[1]
-        return IndexedSlide(slide.slide_id, patient_id, slide.coords[kept], slide.patch_size_level0)
+        return IndexedSlide(slide.slide_id, patient_id, slide.coords[kept[places]], slide.patch_size_level0)
 
     def _set_table(self, table: RowsTable) -> None:
         self._table = table
@@ -258,10 +265,10 @@ class RetrievalEngine:
 
 
 def _encoded(
-    encode: Callable[[Float32[np.ndarray, "patch feature"]], Codes],
+    encode: Callable[[Float32[np.ndarray, "patch feature"]], Coded],
     slide_id: str,
     features: Float32[np.ndarray, "patch feature"],
-) -> Codes:
+) -> Coded:
     """The codes of a slide; what is wrong with its features is said with its name."""
     try:
         return encode(features)

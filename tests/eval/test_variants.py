@@ -93,6 +93,26 @@ def test_overall_value_of_here_is_the_median_of_the_classes() -> None:
     assert average_of(np.array([0.0, 1.0, 0.9]), np.array([0, 1, 2]), "median of classes") == 0.9
 
 
+def test_pathsearch_counts_the_first_hit_any_hit_or_a_vote_whose_ties_go_to_the_smaller_class() -> None:
+    assert [one("pathsearch/", hits, 3) for hits in (["A", "B", "B"], ["B", "A", "A"])] == [1.0, 0.0]
+    assert [one("pathsearch/recall", hits, 2) for hits in (["B", "A"], ["B", "C", "A"], [None])] == [1.0, 0.0, 0.0]
+    assert one("pathsearch/MV", ["B", "A"], 3) == 1.0
+    assert one("pathsearch/MV", ["B", "B", None, None, None], 5) == one("pathsearch/MV", [None], 1) == 0.0
+
+
+@pytest.mark.golden
+def test_pathsearch_values_equal_the_recorded_ones(golden_dir: Path) -> None:
+    recorded_values = json.loads((golden_dir / "pathsearch_metrics.json").read_text())["retrieval_metrics"]
+    with np.load(golden_dir / "pathsearch_bob.npz", allow_pickle=False) as file:
+        labels, hits = file["labels"], file["labels"][file["ranking"]]
+    many, ids = np.full(len(labels), 1000), tuple(map(str, range(len(labels))))
+    judged = Judged(ids, ids, labels, hits, many, many, tuple(map(str, range(labels.max() + 1))))
+    names = {"@": "pathsearch/", "hit_any@": "pathsearch/recall", "MV@": "pathsearch/MV"}
+    for key, expected in recorded_values.items():
+        name, _, k = key.partition("@")
+        assert values(names[f"{name}@"], judged, int(k)).mean() == pytest.approx(expected), key
+
+
 @given(st.lists(st.sampled_from("ABC"), min_size=1, max_size=12), st.integers(1, 15))
 def test_average_precision_over_the_found_equals_torchmetrics(row: list[str], k: int) -> None:
     target = torch.tensor([label == "A" for label in row])

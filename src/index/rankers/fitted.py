@@ -71,9 +71,11 @@ def restore_fitted(ranking: Ranker, opened: OpenedFolder) -> None:
 def _joined(parts: list[Codes]) -> Codes:
     keys = [part.keys for part in parts if part.keys is not None]
     weights = [part.weights for part in parts if part.weights is not None]
+    summaries = [part.summaries for part in parts if part.summaries is not None]
     return Codes(
         np.concatenate([part.values for part in parts]),
         parts[0].n_bits,
         np.concatenate(keys) if keys else None,
         np.concatenate(weights) if weights else None,
+        np.concatenate(summaries) if summaries else None,
     )

@@ -22,11 +22,13 @@ class SlideVectors(NamedTuple):
         slide: one vector of each as a whole.
         mosaic: its mosaic.
         attention: of each vector of the mosaic to the patches; sums to 1.
+        share: of each vector of the mosaic in that of the slide; they sum to 1.
     """
 
     slide: Float[Tensor, "slide dim"]
     mosaic: Float[Tensor, "slide mosaic dim"]
     attention: Float[Tensor, "slide mosaic patch"]
+    share: Float[Tensor, "slide mosaic"]
 
 
 class GatedAttention(nn.Module):
@@ -68,8 +70,8 @@ class AttentiveMosaic(nn.Module):
         reduced = self.dim_reduction(tokens)
         attention = torch.stack([attend(reduced) for attend in self.attention], dim=1)
         mosaic = attention @ reduced
-        slide = (self.attention_2(mosaic)[:, None] @ mosaic).squeeze(1)
-        return SlideVectors(slide, mosaic, attention)
+        share = self.attention_2(mosaic)
+        return SlideVectors((share[:, None] @ mosaic).squeeze(1), mosaic, attention, share)
 
 
 class _Reduction(nn.Module):

@@ -15,6 +15,7 @@ from torchmil.nn.attention.nystrom_attention import moore_penrose_iter_pinv
 _PINV_STEPS = 6
 
 Tokens = Float[Tensor, "slide token dim"]
+Heads = Float[Tensor, "slide head token part"]
 
 
 class NystromAttention(nn.Module):
@@ -48,14 +49,18 @@ class NystromAttention(nn.Module):
         out: Tensor = self.to_out(seen.transpose(1, 2).flatten(2))
         return out[:, -n_tokens:]
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Float[Tensor, "slide head token part"]:
+    def _attend(self, query: Heads, key: Heads, value: Heads) -> Heads:
         """Equation 15: by way of the landmarks there and back."""
-        query_marks, key_marks = (part.unflatten(2, (self.n_landmarks, -1)).mean(3) for part in (query, key))
+        query_marks, key_marks = self._landmarks(query), self._landmarks(key)
         to_marks = (query @ key_marks.mT).softmax(-1)
         between_marks = (query_marks @ key_marks.mT).softmax(-1)
         from_marks = (query_marks @ key.mT).softmax(-1)
         seen: Tensor = to_marks @ moore_penrose_iter_pinv(between_marks, _PINV_STEPS) @ (from_marks @ value)
         return seen
+
+    def _landmarks(self, part: Heads) -> Float[Tensor, "slide head landmark part"]:
+        marks: Tensor = part.unflatten(2, (self.n_landmarks, -1)).mean(3)  # type: ignore[no-untyped-call]
+        return marks
 
 
 class NystromLayer(nn.Module):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from src.errors import ConfigError
 from src.models.pathsearch.slide_encoder import SlideEncoder, unit
 
-CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-5)
 
 
 def n_parameters(module: torch.nn.Module) -> int:
@@ -23,7 +24,8 @@ def recorded(golden_dir: Path) -> tuple[SlideEncoder, dict[str, Tensor]]:
         values = {name: torch.from_numpy(file[name]) for name in file.files}
     state = {name.removeprefix("state/"): value for name, value in values.items() if name.startswith("state/")}
     n_mosaics = values["mosaic0"].shape[1]
-    encoder = SlideEncoder(*reversed(state["proj.0.weight"].shape), n_mosaics)
+    dim, dim_in = state["proj.0.weight"].shape
+    encoder = SlideEncoder(dim_in, dim, n_mosaics)
     encoder.load_state_dict(state)
     return encoder.eval(), values
 
@@ -36,10 +38,10 @@ def test_recorded_slides_have_the_recorded_vectors(golden_dir: Path) -> None:
     for i in range(n_bags):
         with torch.no_grad():
             vectors = encoder(values[f"bag{i}"])
-        torch.testing.assert_close(vectors.slide, values[f"global{i}"], **CLOSE)
-        torch.testing.assert_close(vectors.mosaic, values[f"mosaic{i}"], **CLOSE)
-        torch.testing.assert_close(unit(vectors).slide, values[f"global_norm{i}"], **CLOSE)
-        torch.testing.assert_close(unit(vectors).mosaic, values[f"mosaic_norm{i}"], **CLOSE)
+        close(vectors.slide, values[f"global{i}"])
+        close(vectors.mosaic, values[f"mosaic{i}"])
+        close(unit(vectors).slide, values[f"global_norm{i}"])
+        close(unit(vectors).mosaic, values[f"mosaic_norm{i}"])
 
 
 @pytest.mark.golden
@@ -56,7 +58,7 @@ def test_recorded_tokens_leave_each_layer(golden_dir: Path) -> None:
     with torch.no_grad():
         encoder(values["bag0"])
     for name in layers:
-        torch.testing.assert_close(seen[name], values[name], **CLOSE)
+        close(seen[name], values[name])
 
 
 @pytest.mark.golden
@@ -70,7 +72,7 @@ def test_any_number_of_patches_of_any_dimension_has_as_many_vectors(n_patches: i
     vectors = SlideEncoder(11, 16, 3).eval()(torch.randn(2, n_patches, 11))
     assert vectors.slide.shape == (2, 16)
     assert vectors.mosaic.shape == (2, 3, 16)
-    torch.testing.assert_close(vectors.attention.sum(-1), torch.ones(2, 3))
+    close(vectors.attention.sum(-1), torch.ones(2, 3))
 
 
 @pytest.mark.parametrize(("dim", "n_mosaics"), [(0, 1), (12, 1), (16, 0)])

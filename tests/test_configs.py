@@ -23,9 +23,14 @@ from tests.data import patch_layouts
 SCRIPTS = ("build_index", "search", "train")
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-PART_OF_A_MODEL = ("bags", "halves", "patches")
-MODEL_OF = {("bags", "default"): "bag_classifier", ("halves", "default"): "hshr"}  # others belong to that of their name
-TRAINING = (*PART_OF_A_MODEL, "callbacks", "head", "model", "task", "trainer")
+PART_OF_A_MODEL = ("bags", "halves", "pairs", "patches")
+# Others belong to the model of their name.
+MODEL_OF = {
+    ("bags", "default"): "bag_classifier",
+    ("halves", "default"): "hshr",
+    ("pairs", "default"): "pathsearch",
+}
+TRAINING = (*PART_OF_A_MODEL, "callbacks", "head", "model", "report", "reports", "task", "trainer")
 
 
 def _compose(tmp_path: Path, script: str, *overrides: str) -> DictConfig:

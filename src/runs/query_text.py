@@ -18,6 +18,7 @@ from src.data.cohorts.folder import IMAGE_SUFFIXES
 from src.data.files import write_json
 from src.errors import ConfigError, IncompatibleParts
 from src.index.codes.learned import weights_digest
+from src.index.codes.of_texts import RanksBySummary, TextCode
 from src.interfaces import Encoder, SlideFeatures, TextEncoder
 from src.models.encoders.text import no_text
 from src.runs.job import Outcome
@@ -59,7 +60,8 @@ def text_of(query: DictConfig) -> str | None:
 
 def answer_text(cfg: DictConfig, text: str) -> Outcome:
     """Search for words and show the hits."""
-    _text_encoder(instantiate(cfg.encoder, _convert_="all"), text)  # before the work of making an index
+    if not isinstance(instantiate(cfg.code, _convert_="all"), TextCode):
+        _text_encoder(instantiate(cfg.encoder, _convert_="all"), text)  # before the work of making an index
     searchable, n_failed = open_searchable(cfg)
     shown = _search(text, searchable, cfg)
     write_json(Path(cfg.paths.run_dir) / "timing.json", shown.timing)
@@ -81,6 +83,8 @@ def _text_encoder(encoder: Encoder, text: str) -> TextEncoder:
 
 
 def _search(text: str, searchable: Searchable, cfg: DictConfig) -> Scale:
+    if isinstance(searchable.engine.code, TextCode):
+        return _search_summaries(text, searchable, cfg)
     if weights_digest(searchable.engine.code) is not None:
         raise IncompatibleParts("code here projects patches by a trained head, which knows no text; use code=l2")
     started = time.perf_counter()
@@ -92,3 +96,20 @@ def _search(text: str, searchable: Searchable, cfg: DictConfig) -> Scale:
     ranking, significance, search_ms = ranked(query, searchable, cfg.k, left_out)
     timing = {"encode_ms": encode_ms, "search_ms": search_ms}
     return Scale(0, (), (), query, ranking, significance, timing)
+
+
+def _search_summaries(text: str, searchable: Searchable, cfg: DictConfig) -> Scale:
+    """The slides whose summaries are nearest to the text, where the code has a side for it; the encoder has none."""
+    code, ranking, rows = searchable.engine.code, searchable.engine.ranking, searchable.engine.rows
+    if not isinstance(code, TextCode) or not isinstance(ranking, RanksBySummary):
+        raise IncompatibleParts(
+            "code pathsearch finds slides by words with ranking=barcodes_and_semantics only; leave out ranking="
+        )
+    started = time.perf_counter()
+    vectors = code.encode_text([text])
+    encoded = time.perf_counter()
+    log.info("query: text %r", text)
+    hits = ranking.rank_by_summary(text, vectors[0], rows, cfg.k, rows_of_patient(cfg.query.patient, rows))
+    seconds = {"encode_ms": encoded - started, "search_ms": time.perf_counter() - encoded}
+    query = SlideFeatures(text, np.zeros((1, 2), np.int64), vectors, (1, 1), mpp=None)
+    return Scale(0, (), (), query, hits, None, {name: round(1000 * value, 3) for name, value in seconds.items()})

@@ -98,9 +98,9 @@ def train_head(cfg: DictConfig, cohort: Cohort, store: FeatureStore) -> dict[str
 def _bags(cfg: DictConfig, choice: TaskChoice, cohort: Cohort, store: FeatureStore) -> BagDataModule:
     table = cohort.table.set_index("slide_id")
     labels = choice.read(cohort, store.slide_ids)
-    own_split = _own_split(table, cfg.bags.split_seed, cfg.seed)
+    given = own_split(table, cfg.bags.split_seed, cfg.seed)
     bags: BagDataModule = instantiate(cfg.bags, _convert_="all")(
-        store, labels, table["patient_id"], own_split, strata=choice.strata(labels)
+        store, labels, table["patient_id"], given, strata=choice.strata(labels)
     )
     for split in bags.splits:
         log.info("%s: %s", split, choice.summary(bags.labels_in(split)))
@@ -109,7 +109,7 @@ def _bags(cfg: DictConfig, choice: TaskChoice, cohort: Cohort, store: FeatureSto
     return bags
 
 
-def _own_split(table: pd.DataFrame, split_seed: int, seed: int) -> pd.Series | None:
+def own_split(table: pd.DataFrame, split_seed: int, seed: int) -> pd.Series | None:
     """The cohort's column `split_<split_seed>`, else its column `split`, else None."""
     numbered = f"{SPLIT_COLUMN}_{split_seed}"
     if numbered not in table and SPLIT_COLUMN in table and split_seed != seed:

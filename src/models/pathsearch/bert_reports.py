@@ -62,6 +62,10 @@ class BertReports:
         """
         return load_checkpoint(self.build(), self.files() / _WEIGHTS_FILE, _ENDS, _NOT_OF_TEXT)
 
+    def require(self) -> None:
+        """Raise WeightsUnavailable where the weights are not at hand."""
+        self.files()
+
     def settings(self) -> Mapping[str, Any]:
         """Its parameters; the folder is where they were read, and not kept."""
         plain = {"config": dict(self.config), "trainable_layers": list(self.trainable_layers), "folder": None}

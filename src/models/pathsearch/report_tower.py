@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from src.errors import ConfigError
+
 
 @runtime_checkable
 class ReportTower(Protocol):
@@ -44,6 +46,23 @@ class Reports(Protocol):
         """
         ...
 
+    def require(self) -> None:
+        """Raise WeightsUnavailable where `pretrained` would, without building anything."""
+        ...
+
     def settings(self) -> Mapping[str, Any]:
         """Its parameters, plain values."""
         ...
+
+
+def expect_reports(reports: object) -> Reports:
+    """`reports`, if it is a text tower.
+
+    Raises:
+        ConfigError: none is configured.
+    """
+    if not isinstance(reports, Reports):
+        raise ConfigError(
+            "model pathsearch: no text tower; say report=biomedclip, or report=words to try a training without it"
+        )
+    return reports

@@ -51,6 +51,9 @@ class WordReports:
         """As `build`: there are no published weights."""
         return self.build()
 
+    def require(self) -> None:
+        """Nothing is needed."""
+
     def settings(self) -> Mapping[str, Any]:
         """Its parameters."""
         return asdict(self)

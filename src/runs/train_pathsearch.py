@@ -1,0 +1,148 @@
+"""Train PathSearch on slides and their reports, judge it on held-out patients, and write its weights for searches."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import cast
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig
+
+from src.data.cohort import Cohort
+from src.data.files import write_json, write_text, written_whole
+from src.data.reports import ReportSource
+from src.eval.cross_modal import Paired, cross_modal_table, directions
+from src.eval.figures import save
+from src.eval.training_figures import EPOCHS_FILE
+from src.interfaces import FeatureStore
+from src.models.pathsearch.module import PairVectors, SlideReportContrast
+from src.models.pathsearch.pairs import SlideReportPairs
+from src.models.pathsearch.report_tower import Reports, expect_reports
+from src.models.pathsearch.trained import TrainedPathSearch, reports_of
+from src.models.resume import History, read_checkpoint
+from src.runs.curves import training_curves
+from src.runs.job import Outcome
+from src.runs.loggers import log_artifact, log_config, log_images, log_table, open_loggers
+from src.runs.prepare import prepare_cohort, prepare_features
+from src.runs.train_results import summaries
+from src.runs.train_run import own_split
+from src.runs.trainings import best_checkpoint, check_resume, fit, make_trainer, one_batch_per_step, optimized
+
+log = logging.getLogger(__name__)
+
+WEIGHTS_FILE = "pathsearch.pth"
+VECTORS_FILE = "vectors.npz"
+TABLE_FILE = "cross_modal.csv"
+TEST_FILE = "test_slides.csv"
+_PATCHES_OF_SLIDE = 100  # to measure how features vary
+
+
+def train_pathsearch(cfg: DictConfig) -> Outcome:
+    """Fit, choose the epoch on val, and judge the four directions on test.
+
+    Writes pathsearch.pth, vectors.npz (slides and reports of every split), cross_modal.csv, metrics.json, epochs.csv,
+    curves.png and test_slides.csv, a cohort of the slides that nothing was learnt from.
+
+    Args:
+        cfg: keys seed, paths, data, encoder, patching, report, reports, pairs, model, trainer, callbacks, logger,
+            ckpt_path, optimized_metric.
+    """
+    reports = _report_tower(cfg)
+    cohort = prepare_cohort(cfg)
+    texts = instantiate(cfg.reports, _convert_="all")
+    texts = cast(ReportSource, texts).read(cohort)
+    features = prepare_features(cfg, cohort)
+    data = _pairs(cfg, cohort, features.store, texts)
+    lightning.seed_everything(cfg.seed, workers=True)
+    model: SlideReportContrast = instantiate(cfg.model, _convert_="all")(features.store.dim, reports)
+    if cfg.ckpt_path:
+        check_resume(cfg, model.settings())
+    elif cfg.model.start_standardised:
+        model.network.visual.start_standardised(data.some_patches(_PATCHES_OF_SLIDE))
+    with open_loggers(cfg.get("logger")) as loggers:
+        log_config(loggers, cfg)
+        history = History()
+        trainer = make_trainer(one_batch_per_step(cfg), history, loggers)
+        fit(trainer, model, data, cfg.ckpt_path)
+        best = best_checkpoint(trainer)
+        epoch = len(history.epochs) - 1 if best is None else int(read_checkpoint(best)["epoch"])
+        if best is not None:
+            model.load_state_dict(read_checkpoint(best)["state_dict"])
+        table = _judged(trainer, model, data, cohort, Path(cfg.paths.run_dir))
+        metrics = _write(Path(cfg.paths.run_dir), model, history, epoch, table)
+        log_table(loggers, "cross_modal", table)
+        log_artifact(loggers, "pathsearch", "model", Path(cfg.paths.run_dir) / WEIGHTS_FILE)
+        log_images(loggers, "curves", [Path(cfg.paths.run_dir) / "curves.png"], ["loss and reports found per epoch"])
+    return Outcome(optimized(metrics, cfg.optimized_metric), features.n_failed)
+
+
+def _report_tower(cfg: DictConfig) -> Reports:
+    """Made before anything is extracted, so that a missing one is said at once."""
+    reports = expect_reports(instantiate(cfg.report, _convert_="all"))
+    reports.require()
+    return reports
+
+
+def _pairs(cfg: DictConfig, cohort: Cohort, store: FeatureStore, texts: pd.Series) -> SlideReportPairs:
+    table = cohort.table.set_index("slide_id")
+    texts = texts[texts.index.isin(list(store.slide_ids))]
+    labels = cohort.labels() if cohort.label is not None else pd.Series(dtype=object)
+    split = own_split(table, cfg.pairs.split_seed, cfg.seed)
+    data: SlideReportPairs = instantiate(cfg.pairs, _convert_="all")(store, texts, labels, table["patient_id"], split)
+    counts = data.split.value_counts()
+    log.info("pairs: %s", ", ".join(f"{counts.get(name, 0)} in {name}" for name in ("train", "val", "test")))
+    if data.official_test_selection:
+        log.warning("official_test_selection: the epoch is chosen on the slides it is tested on")
+    return data
+
+
+def _judged(
+    trainer: Trainer, model: SlideReportContrast, data: SlideReportPairs, cohort: Cohort, run_dir: Path
+) -> pd.DataFrame:
+    """The four directions on the test slides that have a label; empty without any."""
+    vectors = {split: _vectors(trainer, model, data, split) for split in ("train", "val", "test")}
+    with written_whole(run_dir / VECTORS_FILE) as temporary, temporary.open("wb") as file:
+        named = {f"{split}/{name}": value for split, each in vectors.items() for name, value in each.items()}
+        np.savez(file, **named)  # type: ignore[arg-type]
+    is_test = cohort.table["slide_id"].isin(vectors["test"]["slide_id"])
+    write_text(run_dir / TEST_FILE, cohort.table[is_test].to_csv(index=False))
+    labels = cohort.labels().reindex(vectors["test"]["slide_id"]) if cohort.label is not None else pd.Series(dtype=str)
+    kept = np.flatnonzero(labels.notna())
+    if not len(kept):
+        return pd.DataFrame()
+    slide_ids = tuple(map(str, labels.index[kept]))
+    owners = tuple(str(data.patients[slide_id]) for slide_id in slide_ids)
+    sides = (vectors["test"][name][kept] for name in ("slides", "reports"))
+    return cross_modal_table(directions(Paired(slide_ids, owners, tuple(labels.iloc[kept]), *sides)))
+
+
+def _vectors(trainer: Trainer, model: SlideReportContrast, data: SlideReportPairs, split: str) -> dict[str, np.ndarray]:
+    parts = cast(list[PairVectors], trainer.predict(model, data.whole(split)))
+    slide_ids = [slide_id for part in parts for slide_id in part.slide_ids]
+    both = {name: torch.cat([getattr(part, name) for part in parts]).float().numpy() for name in ("slides", "reports")}
+    return {"slide_id": np.array(slide_ids, dtype=str), **both}
+
+
+def _write(
+    run_dir: Path, model: SlideReportContrast, history: History, epoch: int, table: pd.DataFrame
+) -> dict[str, float]:
+    epochs = history.epochs
+    TrainedPathSearch(model.network, reports_of(model.settings()["reports"])).write(run_dir / WEIGHTS_FILE)
+    rows = table.to_dict("records")
+    tested = {f"test/{r['direction']}/{r['metric']}": float(r["value"]) for r in rows if "/" not in r["metric"]}
+    metrics = {**epochs[epoch], **tested, "epoch": float(epoch)}
+    write_text(run_dir / TABLE_FILE, table.to_csv(index=False))
+    write_text(run_dir / EPOCHS_FILE, pd.DataFrame(epochs).to_csv(index_label="epoch"))
+    write_json(run_dir / "metrics.json", summaries(metrics))
+    write_json(run_dir / "timing.json", {"best_epoch": epoch})
+    save(training_curves(epochs, epoch, "found"), run_dir / "curves.png")
+    top_1 = ", ".join(f"{name} {value:.3f}" for name, value in tested.items() if name.endswith("top1"))
+    log.info("epoch %d: %s", epoch, top_1)
+    log.info("weights: engine=pathsearch head.checkpoint=%s", run_dir / WEIGHTS_FILE)
+    return metrics

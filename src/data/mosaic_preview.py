@@ -12,6 +12,9 @@ from src.data.preview import boxes_on_overview, overview_of, paled, write_png
 from src.interfaces import Image, Slide
 
 Coords = Int64[np.ndarray, "_ 2"]
+MOSAICS_FOLDER = "mosaics"
+"""Where the pictures of a run lie, in its folder."""
+
 _KEPT, _OTHER = (0, 135, 90), (176, 176, 176)
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from src.data.files import write_json
+from src.data.mosaic_preview import MOSAICS_FOLDER
 from src.index.folder import MANIFEST_FILE
 from src.runs.job import Outcome
 from src.runs.loggers import log_artifact, log_config, log_metrics, open_loggers
-from src.runs.mosaic_pictures import MOSAICS_FOLDER, write_mosaic_pictures
+from src.runs.mosaic_pictures import write_mosaic_pictures
 from src.runs.prepare import Database, prepare_cohort, prepare_database, prepare_features
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from src.data.mosaic_preview import MOSAICS_FOLDER
 from src.data.progress import tracked
 from src.eval.figures import save
 from src.eval.leaderboard import Leaderboard
 from src.eval.run import Run
 from src.eval.side_by_side import side_by_side
 from src.interfaces import Image
-from src.runs.mosaic_pictures import MOSAICS_FOLDER
 
 
 def write_mosaic_comparison(board: Leaderboard, folder: Path) -> list[Path]:

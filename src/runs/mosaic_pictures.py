@@ -17,8 +17,6 @@ from src.runs.slide_pictures import SlidePictures
 
 log = logging.getLogger(__name__)
 
-MOSAICS_FOLDER = "mosaics"
-
 
 def write_mosaic_pictures(folder: Path, cohort: Cohort, store: FeatureStore, engine: RetrievalEngine) -> None:
     """Write `<slide_id>.png` of every slide of the index; a slide that cannot be read is left out and named."""

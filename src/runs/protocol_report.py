@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from src.data.cohort import Cohort
+from src.data.mosaic_preview import MOSAICS_FOLDER
 from src.eval.judged import Judged
 from src.eval.protocols import RetrievalProtocol
 from src.eval.rankings import load_rankings
@@ -20,7 +21,6 @@ from src.eval.report.protocol import ProtocolReport, write_protocol_report
 from src.eval.summary import CHANCE, MetricSummary
 from src.index.folder import MANIFEST_FILE
 from src.runs.loggers import log_artifact, log_config, log_images, log_metrics, log_table, open_loggers
-from src.runs.mosaic_pictures import MOSAICS_FOLDER
 from src.runs.prepare import Database
 from src.runs.slide_pictures import SlidePictures
 

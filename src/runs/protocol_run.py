@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.data.cohort import Cohort
 from src.data.feature_folder import FeatureFolder
 from src.data.files import write_json, written_whole
+from src.data.mosaic_preview import MOSAICS_FOLDER
 from src.data.progress import tracked
 from src.errors import CohortError
 from src.eval.judge import judge_by
@@ -35,7 +36,7 @@ from src.runs.encoder_cost import encoder_cost
 from src.runs.index_size import index_size
 from src.runs.job import Outcome
 from src.runs.memory import MemoryMark
-from src.runs.mosaic_pictures import MOSAICS_FOLDER, write_mosaic_pictures
+from src.runs.mosaic_pictures import write_mosaic_pictures
 from src.runs.prepare import Database, Features, prepare_cohort, prepare_database, prepare_features
 from src.runs.protocol_report import log_protocol, print_metrics, write_report
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -73,3 +76,9 @@ def test_experiment_changes_what_the_script_sets_and_shows_it(
 ) -> None:
     assert script("search", "experiment=engine_comparison", "--cfg", "job") == 0
     assert "mosaic_previews: true" in capsys.readouterr().out
+
+
+def test_what_hydra_loads_with_every_script_is_light() -> None:
+    loaded = "import sys, src.runs.sweep; print(sorted({'faiss', 'torch', 'transformers'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -23,6 +23,7 @@ from src.index.mosaics.standing import standing_for
 from src.index.rankers.fitted import CodesForRanking, fitted_settings, ranking_file, restore_fitted
 from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
 from src.index.significance import Significance
+from src.index.slide_predictions import SlidePredictions, predictions_file, predictions_in
 from src.index.training_sample import TrainingSample
 from src.index.widening import neighbours_for
 from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures, joined
@@ -74,6 +75,7 @@ class RetrievalEngine:
         self.official_squared_score = official_squared_score
         self.query_mosaic = query_mosaic or mosaic
         self.rows = EMPTY_ROWS
+        self.predictions = SlidePredictions()
         self._table: RowsTable | None = None
         self._background: Codes | None = None
         self._feature_dim = 0
@@ -151,7 +153,7 @@ class RetrievalEngine:
             raise ConfigError(f"engine {self.name}: nothing to save in {folder}, build it first")
         entries = self._entries() | asdict(provenance or Provenance())
         more = background_file(self._background) | weights_file(self.code) | fitted_file(self.code)
-        more |= ranking_file(self.ranking)
+        more |= ranking_file(self.ranking) | predictions_file(self.predictions)
         write_folder(folder, self.index, self._table, entries, more)
 
     def load(self, folder: Path, expected: Provenance | None = None) -> None:
@@ -176,6 +178,7 @@ class RetrievalEngine:
         self._background = background_in(opened, self._code_dim if self.code.kind != "float" else 0)
         self._set_table(opened.table)
         restore_fitted(self.ranking, opened)
+        self.predictions = predictions_in(opened)
 
     def use_labels(self, labels: Mapping[str, pd.Series]) -> None:
         """Hand the database's labels to rankings that weigh them.
@@ -218,6 +221,7 @@ class RetrievalEngine:
         places, codes = _encoded(partial(with_places, self.code), slide.slide_id, features)
         self.index.add(codes)
         for_ranking.add(codes)
+        self.predictions.add(slide.slide_id, self.code, features)
         self._code_dim = codes.n_bits or codes.values.shape[1]
         return IndexedSlide(slide.slide_id, patient_id, slide.coords[kept[places]], slide.patch_size_level0)
 

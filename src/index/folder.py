@@ -1,7 +1,8 @@
 """An index on disk: `index.faiss` (the index's own file), `rows.parquet`, and `manifest.json`, which vouches for both.
 
-There may be `background.npy`, `head.pt`, of a code that was trained, `code.faiss`, of one that was fitted, and
-`ranking.npz`, what a ranking has found of the database. The manifest is written last and holds the SHA-256 of the other
+There may be `background.npy`, `head.pt`, of a code that was trained, `code.faiss`, of one that was fitted,
+`predictions.parquet`, what a trained head says of each slide, and `ranking.npz`, what a ranking has found of the
+database. The manifest is written last and holds the SHA-256 of the other
 files and of itself. Reading checks all of them before any other reader sees a byte, and nothing is ever unpickled.
 """
 
@@ -27,6 +28,7 @@ BACKGROUND_FILE = "background.npy"
 HEAD_FILE = "head.pt"
 RANKING_FILE = "ranking.npz"
 CODE_FILE = "code.faiss"
+PREDICTIONS_FILE = "predictions.parquet"
 MANIFEST_FILE = "manifest.json"
 
 

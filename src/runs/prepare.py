@@ -28,6 +28,7 @@ from src.index.codes.learned import weights_digest
 from src.index.engine import RetrievalEngine
 from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
 from src.index.rankers.fitted import fitted_settings
+from src.index.slide_predictions import predicts
 from src.interfaces import Encoder
 from src.runs.auto_code import with_trained_code
 from src.runs.encoder_cost import kept_ms_per_patch
@@ -218,6 +219,7 @@ def _index_key(cfg: DictConfig, features: Features, engine: RetrievalEngine) -> 
         "code": {name: value for name, value in parts["code"].items() if name not in _SHAPES_NO_ROW},
         "weights": weights_digest(engine.code),
         "ranking_fitted": fitted_settings(engine.ranking),
+        "predicts": predicts(engine.code) or None,
         "training_sample": config["engine"]["training_sample"],
         "background": config["engine"].get("background"),
         "features": features.store.digest(),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from src.index.engine import RetrievalEngine
-from src.interfaces import SlideFeatures
+from src.interfaces import Ranking, SlideFeatures
 from src.models.predicted import Predicted
 from src.runs.query_scales import Scale
 
@@ -37,12 +37,14 @@ class Answer:
         scales: all that were searched, that one among them.
         attention: weight of each patch of `shown`, NaN for those that the mosaic left out; None without a head.
         predictions: of a trained head, target by target.
+        parts: ranking of all slides for each part of the query, where there are several and `shown` has all of them.
     """
 
     shown: Scale
     scales: tuple[Scale, ...]
     attention: Float32[np.ndarray, " patch"] | None
     predictions: tuple[Predicted, ...]
+    parts: Mapping[str, Ranking] = field(default_factory=dict)
 
     @classmethod
     def of(cls, shown: Scale, scales: Sequence[Scale], engine: RetrievalEngine) -> Answer:
@@ -56,8 +58,9 @@ class Answer:
 
     @property
     def asked(self) -> str:
-        """The files of the query, or its words."""
-        return ", ".join(image.path for image in self.shown.images) or self.shown.query.slide_id
+        """The files of the query, or its words; the names of its parts where it has several."""
+        files = ", ".join(image.path for image in self.shown.images)
+        return self.shown.query.slide_id if self.parts else files or self.shown.query.slide_id
 
     def attention_by_image(self) -> list[Float32[np.ndarray, " patch"] | None]:
         """The weights of each image's patches."""

@@ -20,6 +20,7 @@ from src.runs.query_tables import (
     hits_table,
     labels_of,
     predictions_table,
+    ranks_of,
     scales_table,
     write_tables,
 )
@@ -41,10 +42,12 @@ def show_answer(cfg: DictConfig, answer: Answer, searchable: Searchable) -> None
         searchable: what was searched.
     """
     run_dir = Path(cfg.paths.run_dir)
-    labels = labels_of(searchable.cohort)
+    ranks = ranks_of(answer)
+    labels = labels_of(searchable.cohort).join(ranks, how="outer")
     hits = hits_table(answer.shown.ranking, answer.shown.significance, labels)
     write_tables(run_dir, hits, answer)
-    print_answer(hits, answer, answer.asked, searchable.cohort.label if searchable.cohort else None)
+    label = searchable.cohort.label if searchable.cohort else None
+    print_answer(hits, answer, answer.asked, [name for name in (label, *ranks) if name in hits])
     report = _report(hits, [str(label) for label in labels.columns], answer, searchable)
     write_query_report(run_dir / "report.html", report)
     log.info("report: %s", run_dir / "report.html")

@@ -34,13 +34,32 @@ def answer_query(cfg: DictConfig) -> Outcome:
     with opened_images(cfg.query, run_dir) as images:
         check_halvings(cfg.query.halvings, images)
         searchable, n_failed = open_searchable(cfg)
-        tried = halvings_to_try(cfg.query.halvings, images, [_patcher(image, searchable) for image in images])
         left_out = rows_of_patient(cfg.query.patient, searchable.engine.rows)
-        scales = [_search(n, images, searchable, cfg.k, left_out) for n in tracked(tried, "scales of the query")]
-        chosen = most_significant(scales) if cfg.query.halvings == AUTO else scales[0]
+        chosen, scales = searched_images(images, cfg.query.halvings, searchable, cfg.k, left_out)
         write_json(run_dir / "timing.json", chosen.timing)
         show_answer(cfg, Answer.of(chosen, scales, searchable.engine), searchable)
     return Outcome(n_failed_slides=n_failed)
+
+
+def searched_images(
+    images: Sequence[QueryImage],
+    halvings: int | str,
+    searchable: Searchable,
+    k: int,
+    left_out: Bool[np.ndarray, " row"] | None,
+) -> tuple[Scale, list[Scale]]:
+    """The scale that answers, and all that were tried.
+
+    Args:
+        images: one bag of patches together.
+        halvings: as `check_halvings` passed it.
+        searchable: what is searched.
+        k: answers wanted.
+        left_out: rows that are not answered.
+    """
+    tried = halvings_to_try(halvings, images, [_patcher(image, searchable) for image in images])
+    scales = [_search(n, images, searchable, k, left_out) for n in tracked(tried, "scales of the query")]
+    return most_significant(scales) if halvings == AUTO else scales[0], scales
 
 
 def rows_of_patient(patient_id: str | int | None, rows: Rows) -> Bool[np.ndarray, " row"] | None:

@@ -44,6 +44,15 @@ def labels_of(cohort: Cohort | None) -> pd.DataFrame:
     return cohort.table.set_index("slide_id")[shown].map(str, na_action="ignore")
 
 
+def ranks_of(answer: Answer) -> pd.DataFrame:
+    """By slide_id the rank, from 1, that each part of the query gives it; empty where the query has one part."""
+    ranks = {
+        f"{name} rank": {hit.slide_id: rank for rank, hit in reversed(list(enumerate(ranking, 1)))}
+        for name, ranking in answer.parts.items()
+    }
+    return pd.DataFrame({name: pd.Series(values, dtype="Int64") for name, values in ranks.items()})
+
+
 def scales_table(answer: Answer) -> pd.DataFrame:
     """One row per scale: what its first hit is, and whether it is the one that is shown."""
     return pd.DataFrame([_scale_row(scale, scale is answer.shown) for scale in answer.scales])

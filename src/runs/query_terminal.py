@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 from rich import box
@@ -18,14 +19,14 @@ _NUMBERS = ("rank", "x", "y", "distance", "z", "p", "p adjusted", "score", "halv
 _NARROWEST = 110
 
 
-def print_answer(hits: pd.DataFrame, answer: Answer, query: str, label: str | None) -> None:
+def print_answer(hits: pd.DataFrame, answer: Answer, query: str, labels: Sequence[str]) -> None:
     """Print every hit, the scales if there are several, and the targets that stand out.
 
     Args:
         hits: from `hits_table`.
         answer: what they answer.
         query: its name, for the title.
-        label: column of `hits` that is shown.
+        labels: columns of `hits` that are shown.
     """
     console = Console(markup=False)
     if not console.is_terminal:
@@ -33,7 +34,7 @@ def print_answer(hits: pd.DataFrame, answer: Answer, query: str, label: str | No
     if len(answer.scales) > 1:
         console.print("scales, * is shown", _scales(scales_table(answer)))
     console.print(f"{len(hits)} hits for {query}", soft_wrap=True)
-    console.print(_hits(hits, label) if len(hits) else NOTHING_FOUND)
+    console.print(_hits(hits, labels) if len(hits) else NOTHING_FOUND)
     for kind, targets in notable(answer.predictions).items():
         if targets:
             values = ", ".join(f"{title_of(target)} {target.value:.2f}" for target in targets)
@@ -49,8 +50,7 @@ def _scales(scales: pd.DataFrame) -> Table:
     return table
 
 
-def _hits(hits: pd.DataFrame, label: str | None) -> Table:
-    labels = [label] if label is not None and label in hits else []
+def _hits(hits: pd.DataFrame, labels: Sequence[str]) -> Table:
     chance = [name for name in CHANCE_COLUMNS if hits[name].notna().any()]
     named = [name.replace("_", " ") for name in chance]
     table = _table(["rank", "slide", "patient", *labels, "x", "y", "distance", *named, "score"])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from hydra.utils import instantiate
+from jaxtyping import Bool
 from omegaconf import DictConfig, ListConfig
 
 from src.data.cohorts.folder import IMAGE_SUFFIXES
@@ -43,30 +44,62 @@ def text_of(query: DictConfig) -> str | None:
         None where images are searched for, or nothing.
 
     Raises:
-        ConfigError: empty, given beside an image, or beside a key that only images have.
+        ConfigError: empty, words in both keys, or without an image but beside a key that only images have.
     """
+    if query.text is not None and query.image is not None and not has_image(query):
+        raise ConfigError(f"query.image={query.image!r} is no file, so it is text, and so is query.text; leave one out")
     text = query.text if query.text is not None else _words_in(query.image)
     if text is None:
         return None
-    if query.text is not None and query.image is not None:
-        raise ConfigError("query.text and query.image are both given; search for one, then for the other")
     if not str(text).strip():
         raise ConfigError('query.text is empty; say what to search for, as query.text="infiltrating lymphocytes"')
     for key, unset in _OF_IMAGES.items():
-        if query[key] != unset:
+        if query[key] != unset and not has_image(query):
             raise ConfigError(f"query.{key} is of images, and the query {str(text)!r} is text; leave one of them out")
     return str(text).strip()
 
 
+def has_image(query: DictConfig) -> bool:
+    """Whether `query.image` names images, and not words."""
+    return query.image is not None and _words_in(query.image) is None
+
+
 def answer_text(cfg: DictConfig, text: str) -> Outcome:
     """Search for words and show the hits."""
-    if not isinstance(instantiate(cfg.code, _convert_="all"), TextCode):
-        _text_encoder(instantiate(cfg.encoder, _convert_="all"), text)  # before the work of making an index
+    refuse_without_text(cfg, text)
     searchable, n_failed = open_searchable(cfg)
-    shown = _search(text, searchable, cfg)
+    left_out = rows_of_patient(cfg.query.patient, searchable.engine.rows)
+    shown = searched_text(text, searchable, cfg.k, left_out)
     write_json(Path(cfg.paths.run_dir) / "timing.json", shown.timing)
     show_answer(cfg, Answer.of(shown, [shown], searchable.engine), searchable)
     return Outcome(n_failed_slides=n_failed)
+
+
+def refuse_without_text(cfg: DictConfig, text: str) -> None:
+    """Raise ConfigError, before the work of making an index, where neither code nor encoder has a side for text."""
+    if not isinstance(instantiate(cfg.code, _convert_="all"), TextCode):
+        _text_encoder(instantiate(cfg.encoder, _convert_="all"), text)
+
+
+def searched_text(text: str, searchable: Searchable, k: int, left_out: Bool[np.ndarray, " row"] | None) -> Scale:
+    """The `k` best answers to words.
+
+    Raises:
+        IncompatibleParts: an engine whose vectors are not among those of texts.
+        ConfigError: an encoder without text.
+    """
+    if isinstance(searchable.engine.code, TextCode):
+        return _search_summaries(text, searchable, k, left_out)
+    if weights_digest(searchable.engine.code) is not None:
+        raise IncompatibleParts("code here projects patches by a trained head, which knows no text; use code=l2")
+    started = time.perf_counter()
+    features = _text_encoder(searchable.encoder, text).encode_text([text])
+    encode_ms = round(1000 * (time.perf_counter() - started), 1)
+    log.info("query: text %r", text)
+    query = SlideFeatures(text, np.zeros((1, 2), np.int64), features, (1, 1), mpp=None)
+    ranking, significance, search_ms = ranked(query, searchable, k, left_out)
+    timing = {"encode_ms": encode_ms, "search_ms": search_ms}
+    return Scale(0, (), (), query, ranking, significance, timing)
 
 
 def _words_in(image: str | int | ListConfig | None) -> str | None:
@@ -82,23 +115,7 @@ def _text_encoder(encoder: Encoder, text: str) -> TextEncoder:
     return encoder
 
 
-def _search(text: str, searchable: Searchable, cfg: DictConfig) -> Scale:
-    if isinstance(searchable.engine.code, TextCode):
-        return _search_summaries(text, searchable, cfg)
-    if weights_digest(searchable.engine.code) is not None:
-        raise IncompatibleParts("code here projects patches by a trained head, which knows no text; use code=l2")
-    started = time.perf_counter()
-    features = _text_encoder(searchable.encoder, text).encode_text([text])
-    encode_ms = round(1000 * (time.perf_counter() - started), 1)
-    log.info("query: text %r", text)
-    query = SlideFeatures(text, np.zeros((1, 2), np.int64), features, (1, 1), mpp=None)
-    left_out = rows_of_patient(cfg.query.patient, searchable.engine.rows)
-    ranking, significance, search_ms = ranked(query, searchable, cfg.k, left_out)
-    timing = {"encode_ms": encode_ms, "search_ms": search_ms}
-    return Scale(0, (), (), query, ranking, significance, timing)
-
-
-def _search_summaries(text: str, searchable: Searchable, cfg: DictConfig) -> Scale:
+def _search_summaries(text: str, searchable: Searchable, k: int, left_out: Bool[np.ndarray, " row"] | None) -> Scale:
     """The slides whose summaries are nearest to the text, where the code has a side for it; the encoder has none."""
     code, ranking, rows = searchable.engine.code, searchable.engine.ranking, searchable.engine.rows
     if not isinstance(code, TextCode) or not isinstance(ranking, RanksBySummary):
@@ -109,7 +126,7 @@ def _search_summaries(text: str, searchable: Searchable, cfg: DictConfig) -> Sca
     vectors = code.encode_text([text])
     encoded = time.perf_counter()
     log.info("query: text %r", text)
-    hits = ranking.rank_by_summary(text, vectors[0], rows, cfg.k, rows_of_patient(cfg.query.patient, rows))
+    hits = ranking.rank_by_summary(text, vectors[0], rows, k, left_out)
     seconds = {"encode_ms": encoded - started, "search_ms": time.perf_counter() - encoded}
     query = SlideFeatures(text, np.zeros((1, 2), np.int64), vectors, (1, 1), mpp=None)
     return Scale(0, (), (), query, hits, None, {name: round(1000 * value, 3) for name, value in seconds.items()})

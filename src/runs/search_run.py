@@ -8,12 +8,13 @@ from src.errors import ConfigError
 from src.runs.index_config import chosen_groups, is_index, with_index_config
 from src.runs.job import Outcome
 from src.runs.protocol_run import measure_again, run_protocol
+from src.runs.query_fused import answer_fused
 from src.runs.query_run import answer_query
-from src.runs.query_text import answer_text, text_of
+from src.runs.query_text import answer_text, has_image, text_of
 
 
 def search(cfg: DictConfig) -> Outcome:
-    """Choose by what was given: `rankings`, `query.image`, `query.text`, or none of them."""
+    """Choose by what was given: `rankings`, `query.image`, `query.text`, `query.gene`, several of these, or none."""
     if cfg.rankings:
         return measure_again(cfg)
     if is_index(cfg.index_dir):
@@ -23,6 +24,8 @@ def search(cfg: DictConfig) -> Outcome:
             f"{cfg.index_dir} holds no index; build it with build_index.py, or name the cohort with data="
         )
     text = text_of(cfg.query)
+    if cfg.query.gene is not None or (text is not None and has_image(cfg.query)):
+        return answer_fused(cfg, text)
     if text is not None:
         return answer_text(cfg, text)
     return run_protocol(cfg) if cfg.query.image is None else answer_query(cfg)

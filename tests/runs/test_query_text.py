@@ -96,7 +96,7 @@ def test_what_is_text_is_told_from_what_is_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"text": "a", "image": "b.png"}, "query.text and query.image are both given"),
+        ({"text": "a", "image": "tumour"}, "query.image='tumour' is no file, so it is text, and so is query.text"),
         ({"text": " "}, "query.text is empty"),
         ({"image": "tumour", "mpp": 0.5}, "query.mpp is of images, and the query 'tumour' is text"),
         ({"text": "tumour", "halvings": "auto"}, "query.halvings is of images"),

@@ -17,7 +17,7 @@ from jaxtyping import Float64, Int64
 
 from src.errors import ConfigError
 
-Average = Literal["queries", "classes", "median of classes"]
+Average = Literal["queries", "classes", "median of classes", "queries times classes"]
 Interval = tuple[float, float]
 
 _BATCH = 256
@@ -48,7 +48,8 @@ def average_of(
     Args:
         values: one per query.
         classes: label code of each query, from 0.
-        average: over queries (micro), over the means of the classes that have a query (macro), or their median.
+        average: over queries (micro), over the means of the classes that have a query (macro), their median, or the
+            product of the first two.
 
     >>> average_of(np.array([1.0, 1.0, 0.0]), np.array([0, 0, 1]), "classes")
     0.5
@@ -176,6 +177,9 @@ def _average(
     if average == "queries":
         return _ratio(totals.sum(axis=1), counts.sum(axis=1))
     means = _ratio(totals, counts)  # a class without a query has no mean
+    if average == "queries times classes":
+        product: Float64[np.ndarray, " sample"] = _average(totals, counts, "queries") * np.nanmean(means, axis=1)
+        return product
     middle: Float64[np.ndarray, " sample"] = (np.nanmean if average == "classes" else np.nanmedian)(means, axis=1)
     return middle
 

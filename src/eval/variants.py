@@ -13,6 +13,8 @@ here        as ours                                         5, whatever k is    
 `pathsearch/@k` looks at the first hit alone, whatever k is; `pathsearch/recall@k` is 1 where any of the first k hits is
 relevant; `pathsearch/MV@k` gives ties to the class that comes first in the alphabet (there: of the smallest number).
 
+The three rules for the eta of Kimia Path24C stand in src/eval/kimia.py.
+
 Sources: SISH, Chen et al. 2022, mahmoodlab/SISH at 42fe005 (eval.py, eval_patch.py); nejm, Shang et al., NEJM AI 2024,
 jacobluber/PathologySearchComparison at 361a27d (analysis/); HSHR, Li et al. 2023, Lucius-lsr/HSHR at 58582e6
 (utils/evaluate.py); HERE, data2intelligence/HERE_training; PathSearch, Dootmaan/PathSearch at 650ff02 (src/test/). AP
@@ -28,6 +30,7 @@ import numpy as np
 
 from src.errors import ConfigError
 from src.eval.judged import Judged
+from src.eval.kimia import ETA, notebook_shares
 from src.eval.metrics import (
     NO_HIT,
     Values,
@@ -88,6 +91,10 @@ def chance_top_1(judged: Judged) -> Values:
 
 def _top_1(judged: Judged, k: int) -> Values:
     return top_1(judged.query_label, judged.hit_label)
+
+
+def _notebook_share(judged: Judged, k: int) -> Values:
+    return notebook_shares(judged)
 
 
 def _majority_vote(judged: Judged, k: int) -> Values:
@@ -174,4 +181,7 @@ METRICS: dict[str, Metric] = {
     "pathsearch/": Metric(_top_1),
     "pathsearch/recall": Metric(_any_relevant),
     "pathsearch/MV": Metric(_majority_of_smallest),
+    **{f"kimia/{eta}": Metric(_top_1, average, fixed_k=1) for eta, average in ETA.items()},
+    **{f"kimia_leave_one_out/{eta}": Metric(_top_1, average, fixed_k=1) for eta, average in ETA.items()},
+    **{f"kimia_notebook/{eta}": Metric(_notebook_share, average, fixed_k=1) for eta, average in ETA.items()},
 }

@@ -1,7 +1,7 @@
 """Patches of a cohort, read from its slides when they are asked for: what networks that learn from pixels are fed.
 
-Labels are not looked at. Every random choice follows from (seed, epoch, slide or patch), so a training that was stopped
-goes on exactly as if it had not.
+Labels are looked at only where a column is named. Every random choice follows from (seed, epoch, slide or patch), so a
+training that was stopped goes on exactly as if it had not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from src.data.cohort import Cohort, SlideRecord
+from src.data.cohort import SPLIT_COLUMN, Cohort, SlideRecord
 from src.data.files import digest, slide_digest
 from src.data.patching import Patcher, Patches
 from src.data.progress import tracked
@@ -52,10 +52,12 @@ class Patch(NamedTuple):
     Attributes:
         row: its place among the patches of its part of the cohort, the same in every epoch.
         views: float32 (view, 3, height, width).
+        label: place of its class in `PatchDataModule.classes`; -1 where no label was asked for.
     """
 
     row: int | Tensor
     views: Tensor
+    label: int | Tensor = -1
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class PatchPlace:
     y: int
     size_px: tuple[int, int]
     mpp: float
+    label: int = -1
 
 
 class CohortPatches(Dataset[Patch]):
@@ -99,7 +102,7 @@ class CohortPatches(Dataset[Patch]):
         epoch, row = key
         place = self.places[row]
         rng = np.random.default_rng(seed_of(self.seed, epoch, f"{place.record.slide_id} {place.x} {place.y}"))
-        return Patch(row, self.view(self._image(row, rng), rng))
+        return Patch(row, self.view(self._image(row, rng), rng), place.label)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -138,6 +141,8 @@ class PatchDataModule(lightning.LightningDataModule):
         seed: of the patches drawn, the patients held back, the order and the views.
         num_workers: processes that read ahead.
         window_px: see `CohortPatches`.
+        label: column of the cohort whose classes are learnt; slides without a value take no part. None for no labels.
+        part: value of the cohort's column `split` that a slide needs to take part; None for all slides.
 
     Raises:
         ConfigError: a setting out of range.
@@ -154,6 +159,8 @@ class PatchDataModule(lightning.LightningDataModule):
         seed: int,
         num_workers: int = 0,
         window_px: int | None = None,
+        label: str | None = None,
+        part: str | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or (patches_per_slide is not None and patches_per_slide < 1):
@@ -171,6 +178,17 @@ class PatchDataModule(lightning.LightningDataModule):
         self.seed = seed
         self.num_workers = num_workers
         self.window_px = window_px
+        self.label = label
+        self.part = part
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that are learnt, in alphabetical order; empty without a label.
+
+        Raises:
+            CohortError: the cohort has no such column, or no slide takes part.
+        """
+        return tuple(sorted(set(self._labels.values())))
 
     @cached_property
     def places(self) -> Sequence[PatchPlace]:
@@ -179,7 +197,7 @@ class PatchDataModule(lightning.LightningDataModule):
         Raises:
             CohortError: no slide has a patch.
         """
-        records = list(self.cohort.records())
+        records = [record for record in self.cohort.records() if record.slide_id in self._taking_part]
         places = [place for record in tracked(records, "patches to learn from") for place in self._drawn(record)]
         if not places:
             raise CohortError(f"{self.cohort.name}: no slide has a patch to learn from; check its tissue and its files")
@@ -220,6 +238,8 @@ class PatchDataModule(lightning.LightningDataModule):
             "batch_size": self.batch_size,
             "val_fraction": self.val_fraction,
             "seed": self.seed,
+            **({} if self.label is None else {"labels": self._labels}),
+            **({} if self.part is None else {"part": self.part}),
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -235,8 +255,32 @@ class PatchDataModule(lightning.LightningDataModule):
             )
 
     @cached_property
+    def _taking_part(self) -> frozenset[str]:
+        return self._part if self.label is None else frozenset(self._labels)
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        """Class of each slide of the part that has one; empty without a label."""
+        if self.label is None:
+            return {}
+        values = self.cohort.labels(self.label).dropna()
+        return {str(slide_id): str(value) for slide_id, value in values.items() if slide_id in self._part}
+
+    @cached_property
+    def _part(self) -> frozenset[str]:
+        if self.part is None:
+            return frozenset(self.cohort.table["slide_id"])
+        values = self.cohort.labels(SPLIT_COLUMN)
+        chosen = frozenset(values.index[values == self.part])
+        if not chosen:
+            there = ", ".join(sorted(values.dropna().unique()))
+            raise CohortError(f"{self.cohort.name}: no slide has {SPLIT_COLUMN} = {self.part}; it has {there}")
+        return chosen
+
+    @cached_property
     def _val_patients(self) -> frozenset[str]:
-        return held_back(self.cohort.table["patient_id"], self.val_fraction, self.seed)
+        is_taking_part = self.cohort.table["slide_id"].isin(self._taking_part)
+        return held_back(self.cohort.table["patient_id"][is_taking_part], self.val_fraction, self.seed)
 
     def _drawn(self, record: SlideRecord) -> list[PatchPlace]:
         try:
@@ -246,7 +290,8 @@ class PatchDataModule(lightning.LightningDataModule):
             return []
         order = np.random.default_rng(seed_of(self.seed, 0, record.slide_id)).permutation(len(patches))
         corners = patches.coords[np.sort(order[: self.patches_per_slide])].tolist()
-        return [PatchPlace(record, x, y, patches.size_px, patches.mpp) for x, y in corners]
+        label = self.classes.index(self._labels[record.slide_id]) if self.label else -1
+        return [PatchPlace(record, x, y, patches.size_px, patches.mpp, label) for x, y in corners]
 
     def _patches_of(self, record: SlideRecord) -> Patches:
         slide = open_slide(record.path, record.slide_id, record.mpp, self.cohort.default_mpp)

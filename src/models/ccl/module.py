@@ -65,6 +65,7 @@ class Ccl(lightning.LightningModule):
 
     headline = "instance_loss"
     weights_key = "encoder.checkpoint"
+    keeps = "last"
 
     def __init__(
         self,

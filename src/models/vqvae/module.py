@@ -33,6 +33,7 @@ class VqVae(lightning.LightningModule):
 
     headline = "pixel_loss"
     weights_key = "key_encoder.checkpoint"
+    keeps = "last"
 
     def __init__(self, n_channels: int, n_codewords: int, lr: float, start_codebook: bool, seed: int) -> None:
         super().__init__()

@@ -55,8 +55,9 @@ def design_of(folder: Path) -> LgffemDesign:
 
 
 def learner(folder: Path, n_classes: int = 2, **changed: Any) -> LgffemLearner:
+    design = design_of(folder)
     lightning.seed_everything(0, verbose=False)
-    return LgffemLearner(n_classes, design_of(folder), **{**LOSS, **RATES, **changed})
+    return LgffemLearner(n_classes, design, **{**LOSS, **RATES, **changed})
 
 
 def fitted(
@@ -150,7 +151,7 @@ def test_other_labels_cannot_go_on_from_a_checkpoint(tmp_path: Path) -> None:
 
 def test_patches_without_a_class_are_refused(tmp_path: Path) -> None:
     batch = Patch(torch.zeros(2), torch.rand(2, 1, 3, 32, 32), torch.full((2,), -1))
-    with pytest.raises(ConfigError, match="set patches.label to a column"):
+    with pytest.raises(ConfigError, match=r"set patches.label to a column"):
         learner(tmp_path).training_step(batch, 0)
 
 

@@ -35,6 +35,8 @@ for _name in ("lightning.pytorch", "lightning.fabric"):
 
 # Bags are read from one file each; on small cohorts, workers cost more than they save.
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+# A frozen backbone is meant to stay as in evaluation.
+warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 # Lightning calls torch's pytree by an old name.
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
 

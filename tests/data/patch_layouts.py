@@ -58,15 +58,29 @@ def write_bcss(folder: Path, masks: dict[str, np.ndarray], image_folder: str = "
     return folder
 
 
+def write_kimia(folder: Path, n_train: int = 2, n_test: int = 2, side_px: int = 40) -> Path:
+    """`train/s0` to `test/s23`, each scan with a colour of its own; names without leading zeros."""
+    rng = np.random.default_rng(0)
+    for part, n in (("train", n_train), ("test", n_test)):
+        for scan in range(24):
+            colour = np.array([10 * scan, 250 - 10 * scan, 80 + 100 * (scan % 2)])
+            for place in range(n):
+                noise = rng.integers(0, 6, (side_px, side_px, 3))
+                _write(folder / part / f"s{scan}" / f"{place + 9}.jpg", (colour + noise).astype(np.uint8))
+    return folder
+
+
 def overrides(folder: Path) -> dict[str, list[str]]:
     """What each of the data configs needs to build its cohort, of tiny folders under `folder`."""
     kather, nucls = write_kather100k(folder / "kather"), write_nucls(folder / "nucls", {"TCGA-A1-A0SP-DX1_id-1": ["x"]})
     pannuke = write_pannuke(folder / "pannuke", [{0: 1}])
     bcss = write_bcss(folder / "bcss", {"TCGA-A1-A0SK-DX1": np.ones((8, 8), np.uint8)})
+    kimia = write_kimia(folder / "kimia", 1, 1, 8)
     cut = [f"data.images_dir={folder / 'cut'}", "data.is_complete=false"]
     return {
         "kather100k": [f"data.root={kather}", "data.is_complete=false"],
         "nucls": [f"data.root={nucls}"],
+        "kimia_path24c": [f"data.root={kimia}", "data.is_complete=false"],
         "pannuke": [f"data.root={pannuke}", *cut],
         "bcss": [f"data.root={bcss}", *cut, "data.crop_px=4", "data.image_px=4", "data.min_crops=0"],
     }

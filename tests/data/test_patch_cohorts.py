@@ -14,11 +14,12 @@ from src.data.cohort import Cohort
 from src.data.cohorts.bcss import bcss_cohort
 from src.data.cohorts.cut_images import cut_once
 from src.data.cohorts.kather100k import CLASSES, kather100k_cohort
+from src.data.cohorts.kimia_path24c import SCANS, kimia_path24c_cohort
 from src.data.cohorts.nucls import nucls_cohort
 from src.data.cohorts.pannuke import count_nuclei, pannuke_cohort
 from src.data.slide import open_slide
 from src.errors import CohortError
-from tests.data.patch_layouts import write_bcss, write_kather100k, write_nucls, write_pannuke
+from tests.data.patch_layouts import write_bcss, write_kather100k, write_kimia, write_nucls, write_pannuke
 
 TUMOR, STROMA = 1, 2
 
@@ -49,6 +50,27 @@ def test_kather100k_in_part_is_refused_unless_that_is_wanted(tmp_path: Path) -> 
         kather100k_cohort(write_kather100k(tmp_path))
     with pytest.raises(CohortError, match=r"no TIFF in it; data\.root needs the folder that holds ADI"):
         kather100k_cohort(tmp_path / "ADI", is_complete=False)
+
+
+def test_kimia_has_a_class_per_scan_and_its_first_patch_first(tmp_path: Path) -> None:
+    cohort = kimia_path24c_cohort(write_kimia(tmp_path, 3, 2), is_complete=False)
+    table = cohort.table
+    assert Counter(table["split"]) == {"train": 72, "test": 48}
+    tested = table[table["split"] == "test"]
+    assert tuple(tested["scan"].unique()) == SCANS
+    assert tested["slide_id"].tolist()[:4] == ["test_s0_9", "test_s0_10", "test_s1_9", "test_s1_10"]
+    assert (table["patient_id"] == table["scan"]).all()
+
+
+def test_kimia_in_part_or_of_other_sides_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_kimia(tmp_path)
+    with pytest.raises(CohortError, match="48 train patches were found, 22591 are published"):
+        kimia_path24c_cohort(root)
+    monkeypatch.setattr("src.data.cohorts.kimia_path24c.N_PATCHES", {"train": 48, "test": 48})
+    with pytest.raises(CohortError, match="40 x 40 px, test patches have 1000 x 1000"):
+        kimia_path24c_cohort(root)
+    with pytest.raises(CohortError, match="s0: no patch in it"):
+        kimia_path24c_cohort(root / "train")
 
 
 def test_nucls_takes_the_class_of_most_nuclei_and_the_first_met_of_equals(tmp_path: Path) -> None:

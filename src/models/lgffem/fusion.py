@@ -46,21 +46,23 @@ class FusionLayer(nn.Module):
             self.add_module(name, LocalAggregator(n_channels))
         for name in ("p22_gca_p12", "p32_gca_p22", "p42_gca_p32"):
             self.add_module(name, GlobalAggregator(n_channels, grn_mean, is_halving=True))
+        for node in NODES:
+            self.add_module(node, nn.Identity())  # where pictures of what is looked at hook in
         self.is_first = n_in is not None
         for level, n in enumerate(n_in or (), start=1):
             self.add_module(f"p{level}_down_channel", ChannelReduction(n, n_channels))
 
     def forward(self, maps: Levels) -> Levels:
-        """The nodes of `NODES`, fused."""
+        """The maps of `NODES`."""
         p1, p2, p3, p4 = self._reduced(maps)
         p3_1 = self._sum("p3_1", self._gate("p31_gca_p30", p3), self._gate("p31_lca_p40", p4))
         p2_1 = self._sum("p2_1", self._gate("p21_gca_p20", p2), self._gate("p21_lca_p31", p3_1))
-        p1_2 = self._sum("p1_2", self._gate("p12_gca_p10", p1), self._gate("p12_lca_p21", p2_1))
+        p1_2 = self._node("P1_2", self._gate("p12_gca_p10", p1), self._gate("p12_lca_p21", p2_1))
         same = self._gate("p22_lca_p20", p2), self._gate("p22_lca_P21", p2_1)
-        p2_2 = self._sum("p2_2", *same, self._gate("p22_gca_p12", p1_2))
+        p2_2 = self._node("P2_2", *same, self._gate("p22_gca_p12", p1_2))
         same = self._gate("p32_lca_p30", p3), self._gate("p32_lca_P31", p3_1)
-        p3_2 = self._sum("p3_2", *same, self._gate("p32_gca_p22", p2_2))
-        p4_2 = self._sum("p4_2", self._gate("p42_lca_p40", p4), self._gate("p42_gca_p32", p3_2))
+        p3_2 = self._node("P3_2", *same, self._gate("p32_gca_p22", p2_2))
+        p4_2 = self._node("P4_2", self._gate("p42_lca_p40", p4), self._gate("p42_gca_p32", p3_2))
         return p1_2, p2_2, p3_2, p4_2
 
     def _reduced(self, maps: Levels) -> Levels:
@@ -72,6 +74,9 @@ class FusionLayer(nn.Module):
     def _gate(self, name: str, maps: Level) -> Level:
         gated: Tensor = self.get_submodule(name)(maps)
         return gated
+
+    def _node(self, node: str, *parts: Float[Tensor, "patch channel height width"]) -> Level:
+        return self._gate(node, self._sum(node.lower(), *parts))
 
     def _sum(self, node: str, *parts: Float[Tensor, "patch channel height width"]) -> Level:
         weights = self.get_parameter(f"{node}_weight")

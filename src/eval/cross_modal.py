@@ -74,9 +74,12 @@ def directions(paired: Paired, leave_out: str = "patient") -> dict[str, Judged]:
 
 
 def cross_modal_table(judged: Mapping[str, Judged], bootstrap: Bootstrap = _BOOTSTRAP) -> pd.DataFrame:
-    """One row per direction and metric: value, 95 % interval over patients, queries; `chance_top1` among them."""
+    """One row per direction and metric: value, 95 % interval over patients, queries; `chance_top1` among them.
+
+    A direction of which no query can be judged is left out.
+    """
     rows = []
-    for direction, each in judged.items():
+    for direction, each in ((name, each) for name, each in judged.items() if len(each)):
         found = {key: metric.values(each, k) for key, (metric, k) in metrics_at(METRICS, KS).items()}
         for key, values in {**found, "chance_top1": chance_top_1(each)}.items():
             rows.append({"direction": direction, "metric": key, **_summary(values, each, bootstrap)})

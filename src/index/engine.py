@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -20,6 +21,7 @@ from src.index.codes.of_slides import check_summaries, with_places
 from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
 from src.index.indexes.checks import fits
 from src.index.mosaics.standing import standing_for
+from src.index.rankers.classes import report_unlabelled
 from src.index.rankers.fitted import CodesForRanking, fitted_settings, ranking_file, restore_fitted
 from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
 from src.index.significance import Significance
@@ -29,6 +31,7 @@ from src.index.widening import neighbours_for
 from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures, joined
 
 Coded = TypeVar("Coded")
+log = logging.getLogger(__name__)
 
 
 class RetrievalEngine:
@@ -84,6 +87,8 @@ class RetrievalEngine:
     def build(self, database: FeatureStore, on_slide: Callable[[str], None] | None = None) -> None:
         """Fit the code and the index on a sample, then add the slides one by one; one slide is in memory at a time.
 
+        Slides without patches are left out, counted and named in a warning.
+
         Args:
             database: the features of the cohort.
             on_slide: called with each slide_id once it is added, for a progress bar.
@@ -98,11 +103,20 @@ class RetrievalEngine:
         sample = self._sample(database)
         self.index.train(sample)
         self._background = None if self.background is None else self.background.draw(sample)
-        slides, for_ranking = [], CodesForRanking(self.ranking)
+        slides, bare, for_ranking = [], [], CodesForRanking(self.ranking)
         for slide_id in database.slide_ids:
-            slides.append(self._add(database.load(slide_id), database.patient_of(slide_id), for_ranking))
+            slide = database.load(slide_id)
+            if len(slide.features):
+                slides.append(self._add(slide, database.patient_of(slide_id), for_ranking))
+            else:
+                bare.append(slide_id)
             if on_slide is not None:
                 on_slide(slide_id)
+        if bare:
+            log.warning(
+                "engine %s: left out %d of %d slides, which have no patches: %s",
+                *(self.name, len(bare), len(database.slide_ids), ", ".join(bare)),
+            )
         self._feature_dim = database.dim
         self._set_table(RowsTable.of(slides))
         for_ranking.fit(self.index, self.rows)
@@ -181,7 +195,7 @@ class RetrievalEngine:
         self.predictions = predictions_in(opened)
 
     def use_labels(self, labels: Mapping[str, pd.Series]) -> None:
-        """Hand the database's labels to rankings that weigh them.
+        """Hand the database's labels to rankings that weigh them; slides that such a ranking cannot name are counted.
 
         Args:
             labels: column -> label by slide_id; NaN where a slide has none.
@@ -189,6 +203,7 @@ class RetrievalEngine:
         slide_ids = list(self.rows.slide_ids)
         known = {column: tuple(map(_label, values.reindex(slide_ids))) for column, values in labels.items()}
         self.rows = replace(self.rows, labels=known)
+        report_unlabelled(self.ranking, self.rows)
 
     def query_codes(self, query: SlideFeatures) -> Codes:
         """What is searched for: the codes of the patches that stand for the query.

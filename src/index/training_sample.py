@@ -47,14 +47,10 @@ class TrainingSample:
         """Each slide that takes part, and features of the patches drawn of it.
 
         Raises:
-            ConfigError: a store without slides.
+            ConfigError: a store without slides, or whose slides have no patches.
         """
         rng = np.random.default_rng(self.seed)
         slide_ids = rng.permutation(list(store.slide_ids)).tolist()
-        if not slide_ids:
-            raise ConfigError(
-                "database: no slide has patches, expected at least one; check the cohort and its features"
-            )
         drawn = slide_ids[: self.n_slides]
         parts = list(self._parts(store, drawn, self.min_patches, rng))
         if len(parts) < len(drawn) / 2:
@@ -62,6 +58,10 @@ class TrainingSample:
                 "training sample: slides with fewer than %d patches take part, as most have fewer", self.min_patches
             )
             parts = list(self._parts(store, slide_ids, 1, rng))
+        if not parts:
+            raise ConfigError(
+                "database: no slide has patches, expected at least one; check the cohort and its features"
+            )
         return parts
 
     def _parts(

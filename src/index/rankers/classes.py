@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from src.errors import ConfigError
-from src.interfaces import Rows
+from src.interfaces import Ranker, Rows
+
+log = logging.getLogger(__name__)
 
 UNLABELLED = -1
 
@@ -27,6 +31,28 @@ class Classes:
     of_slide: Int64[np.ndarray, " slide"]
     names: tuple[str, ...]
     weights: Float64[np.ndarray, " class"]
+
+
+@runtime_checkable
+class WeighsLabels(Protocol):
+    """A ranking that names only slides with a label.
+
+    Attributes:
+        label: column of the cohort table.
+    """
+
+    label: str | None
+
+
+def report_unlabelled(ranking: Ranker, rows: Rows) -> None:
+    """Warn of the slides that a ranking will never name, because they have no label."""
+    if isinstance(ranking, WeighsLabels):
+        n_unlabelled = rows.labels.get(ranking.label or "", ()).count(None)
+        if n_unlabelled:
+            log.warning(
+                "%d of %d slides of the database have no %s and are no answer, because the ranking weighs it",
+                *(n_unlabelled, len(rows.slide_ids), ranking.label),
+            )
 
 
 def classes_of(rows: Rows, label: str | None, ranking: str) -> Classes:

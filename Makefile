@@ -35,6 +35,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.engines
 
 clean:
 	rm -rf $(VENV) outputs cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import faiss
 import numpy as np
@@ -26,21 +26,20 @@ def hamming(
 def hamming_of_pieces(
     queries: UInt8[np.ndarray, "query byte"],
     barcodes: UInt8[np.ndarray, "row byte"],
-    pieces: Iterable[tuple[int, int, int]],
+    pieces: Iterable[Sequence[int]],
     n_distances: int,
 ) -> Int32[np.ndarray, " distance"]:
-    """Distances of queries to some rows each, one piece after the other.
+    """Distances of queries to some rows each.
 
     Args:
         queries: barcodes.
         barcodes: of all rows.
-        pieces: query, first row and end.
+        pieces: query, first row, end, and where their distances go; fastest where neighbours follow each other.
         n_distances: rows of all pieces.
     """
-    distances, n_done, n_bytes = np.empty(n_distances, dtype=np.int32), 0, queries.shape[1]
+    distances, n_bytes = np.empty(n_distances, dtype=np.int32), queries.shape[1]
     own = [faiss.swig_ptr(query) for query in queries]
-    for query, start, end in pieces:
-        place = faiss.swig_ptr(distances[n_done:])
-        faiss.hammings(own[query], faiss.swig_ptr(barcodes[start:]), 1, end - start, n_bytes, place)
-        n_done += end - start
+    for query, start, end, place in pieces:
+        rows, answers = faiss.swig_ptr(barcodes[start:]), faiss.swig_ptr(distances[place:])
+        faiss.hammings(own[query], rows, 1, end - start, n_bytes, answers)
     return distances

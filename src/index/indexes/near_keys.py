@@ -74,10 +74,10 @@ class NearKeys:
         """
         of_query, first = np.divmod(pieces[:, 0], database.n_numbers)
         starts, ends = database.order.starts[np.stack([first, first + pieces[:, 1] - pieces[:, 0]])]
-        compared = zip(of_query.tolist(), starts.tolist(), ends.tolist(), strict=True)
+        before = np.cumsum(ends - starts) - (ends - starts)  # rows of earlier pieces
+        compared = np.stack([of_query, starts, ends, before], axis=1)[np.argsort(starts)].tolist()
         distances = hamming_of_pieces(queries, database.barcodes, compared, int((ends - starts).sum()))
         near = np.flatnonzero(distances <= max_distance)
-        before = np.cumsum(ends - starts) - (ends - starts)  # rows of earlier pieces
         piece = np.searchsorted(before, near, side="right") - 1
         rows, distances = database.order.rows[near + (starts - before)[piece]], distances[near]
         if excluded is not None:

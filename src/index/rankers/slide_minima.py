@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64
+from jaxtyping import Bool, Int, Int32, Int64
 
 from src.interfaces import Neighbours, Rows
-
-_FAR = np.iinfo(np.int64).max
 
 
 def nearest_of_slides_among(
@@ -21,19 +19,21 @@ def nearest_of_slides_among(
         excluded: rows that are left out.
     """
     n_rows = distances.shape[1]
+    largest = (int(distances.max()) + 1) * n_rows
+    number = np.int32 if largest <= np.iinfo(np.int32).max else np.int64  # the shorter is twice as fast
     # The row stands behind the distance, so that the smallest is the first of the nearest.
-    by_distance = distances.astype(np.int64) * n_rows + np.arange(n_rows)
+    by_distance = distances.astype(number) * number(n_rows) + np.arange(n_rows, dtype=number)
     if excluded is not None:
-        by_distance[:, excluded] = _FAR
-    minima = np.sort(_minima_of_slides(by_distance, rows.slide_of_row), axis=1)
-    is_found = minima < _FAR
+        by_distance[:, excluded] = largest
+    minima = np.sort(_minima_of_slides(by_distance, rows.slide_of_row), axis=1).astype(np.int64)
+    is_found = minima < largest
     nearest = np.where(is_found, minima // n_rows, np.inf).astype(np.float32)
     return Neighbours(nearest, np.where(is_found, minima % n_rows, -1))
 
 
 def _minima_of_slides(
-    values: Int64[np.ndarray, "query row"], slide_of_row: Int64[np.ndarray, " row"]
-) -> Int64[np.ndarray, "query slide"]:
+    values: Int[np.ndarray, "query row"], slide_of_row: Int64[np.ndarray, " row"]
+) -> Int[np.ndarray, "query slide"]:
     if (slide_of_row[1:] < slide_of_row[:-1]).any():  # an index is filled slide after slide, but need not be
         order = np.argsort(slide_of_row, kind="stable")
         values, slide_of_row = values[:, order], slide_of_row[order]

@@ -20,9 +20,11 @@ def nearest_of_slides_among(
     """
     n_rows = distances.shape[1]
     largest = (int(distances.max()) + 1) * n_rows
-    number = np.int32 if largest <= np.iinfo(np.int32).max else np.int64  # the shorter is twice as fast
+    number = np.int32 if largest <= np.iinfo(np.int32).max else np.int64
+    by_distance: np.ndarray = distances.astype(number)
     # The row stands behind the distance, so that the smallest is the first of the nearest.
-    by_distance = distances.astype(number) * number(n_rows) + np.arange(n_rows, dtype=number)
+    by_distance *= n_rows
+    by_distance += np.arange(n_rows, dtype=by_distance.dtype)
     if excluded is not None:
         by_distance[:, excluded] = largest
     minima = np.sort(_minima_of_slides(by_distance, rows.slide_of_row), axis=1).astype(np.int64)

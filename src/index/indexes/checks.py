@@ -75,3 +75,14 @@ def selector(n_rows: int, excluded: Bool[np.ndarray, " row"] | None) -> Any:
     """The rows that may be answered, as faiss filters by them inside a search."""
     allowed = np.ones(n_rows, dtype=bool) if excluded is None else ~excluded
     return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+
+
+def check_positive(index: str, **values: int) -> None:
+    """Check settings of an index that count something.
+
+    Raises:
+        ConfigError: the first below 1.
+    """
+    for name, value in values.items():
+        if value < 1:
+            raise ConfigError(f"index {index}: {name} is {value}, expected at least 1")

@@ -3,6 +3,8 @@
 There may be `background.npy`, `head.pt`, of a code that was trained, `code.faiss`, of one that was fitted,
 `predictions.parquet`, what a trained head says of each slide, and `ranking.npz`, what a ranking has found of the
 database. The manifest is written last and holds the SHA-256 of the other
+An index of several files has more of them beside the first, named `index.*`. There may be `background.npy`, `head.pt`, of a code that was trained, `code.faiss`, of one that was fitted, and
+`ranking.npz`, what a ranking has found of the database. The manifest is written last and holds the SHA-256 of the other
 files and of itself. Reading checks all of them before any other reader sees a byte, and nothing is ever unpickled.
 """
 
@@ -169,7 +171,7 @@ def _counts(folder: Path, table: RowsTable) -> dict[str, Any]:
         "histoseek_version": importlib.metadata.version("histoseek"),
         "n_rows": len(table.rows),
         "n_slides": len(table.rows.slide_ids),
-        "index_size_bytes": (folder / INDEX_FILE).stat().st_size,
+        "index_size_bytes": sum(path.stat().st_size for path in folder.glob("index.*")),
     }
 
 

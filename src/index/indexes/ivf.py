@@ -1,8 +1,8 @@
 """Inverted lists with any of faiss's codes, their centroids found through an HNSW graph.
 
 Source: faiss (`index_factory`); its fast-scan codes are those of Andre et al., "Quicker ADC", 2019, RaBitQ is that of
-Gao and Long, "RaBitQ", SIGMOD 2024. A row costs its code and 8 bytes of id: 40 for PQ64x4fs and about 48 for RaBitQfs of
-256 dimensions, 264 for SQ8.
+Gao and Long, "RaBitQ", SIGMOD 2024. A row costs its code and 8 bytes of id: 40 for PQ64x4fs and about 48 for
+RaBitQfs of 256 dimensions, 264 for SQ8.
 """
 
 from __future__ import annotations

@@ -6,6 +6,10 @@ database. The manifest is written last and holds the SHA-256 of the other
 An index of several files has more of them beside the first, named `index.*`. There may be `background.npy`, `head.pt`, of a code that was trained, `code.faiss`, of one that was fitted, and
 `ranking.npz`, what a ranking has found of the database. The manifest is written last and holds the SHA-256 of the other
 files and of itself. Reading checks all of them before any other reader sees a byte, and nothing is ever unpickled.
+An index of several files has more of them beside the first, named `index.*`. There may be `background.npy`, `head.pt`,
+of a code that was trained, `code.faiss`, of one that was fitted, and `ranking.npz`, what a ranking has found of the
+database. The manifest is written last and holds the SHA-256 of the other files and of itself. Reading checks all of
+them before any other reader sees a byte, and nothing is ever unpickled.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,13 @@ from tests.index.databases import unit_vectors
 from tests.index.test_every_combination import OPTIONS, part
 
 DIM = 131  # no code divides it
+OPTIONAL = ("hnswlib", "usearch")
 OF_KEYS = ("guided",)  # walks along keys, and has tests of its own
-NAMES = [name for name in OPTIONS["index"] if name not in OF_KEYS]
+NAMES = [
+    pytest.param(name, marks=pytest.mark.skipif(name in OPTIONAL and not find_spec(name), reason=f"no package {name}"))
+    for name in OPTIONS["index"]
+    if name not in OF_KEYS
+]
 every_index = pytest.mark.parametrize("name", NAMES)
 
 

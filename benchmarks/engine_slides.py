@@ -57,7 +57,7 @@ class Slides:
     @property
     def dim(self) -> int:
         """Length of a feature vector."""
-        return self.features.shape[2] + len(_DIGITS) * self.with_keys
+        return int(self.features.shape[2]) + len(_DIGITS) * self.with_keys
 
     @cached_property
     def slide_ids(self) -> list[str]:
@@ -98,7 +98,9 @@ def drawn(n_slides: int, n_patches: int = N_PATCHES, dim: int = DIM, seed: int =
         np.tile(_grid(n_patches), (n_slides, 1, 1)),
         colour.clip(0, 1).astype(np.float32),
         _keys(rng, kind, n_kinds),
-        *(_names(*each) for each in (("l", label), ("p", patient), ("s", np.arange(n_slides)))),
+        _names("l", label),
+        _names("p", patient),
+        _names("s", np.arange(n_slides)),
     )
 
 
@@ -112,7 +114,7 @@ def _shares() -> np.ndarray:
     shares[:, :_N_LABELS] = _SHARES["common"]
     for label, own in enumerate(shares):
         own[_N_LABELS + 2 * label : _N_LABELS + 2 * label + 2] = _SHARES["own"]
-    return shares / shares.sum(axis=1, keepdims=True)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def _grid(n_patches: int) -> Int64[np.ndarray, "patch 2"]:
@@ -146,7 +148,7 @@ def _histograms() -> np.ndarray:
     """Pixels of each grey value, for each mean."""
     values = np.arange(256)
     density = np.exp(-0.5 * ((values - values[:, None]) / _COLOUR_SPREAD) ** 2)
-    return np.rint(_PIXELS * density / density.sum(axis=1, keepdims=True)).astype(np.uint16)
+    return np.asarray(np.rint(_PIXELS * density / density.sum(axis=1, keepdims=True)), np.uint16)
 
 
 _HISTOGRAMS = _histograms()

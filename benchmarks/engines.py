@@ -89,7 +89,7 @@ def main() -> None:
         print(markdown(run(options)), end="")
 
 
-def _cell(value: object, spec: str) -> str:
+def _cell(value: float | str | None, spec: str) -> str:
     return "" if pd.isna(value) else format(value, spec)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from src.errors import CohortError, ConfigError
 from src.eval.protocols import RetrievalProtocol, Split, patch_table
@@ -18,7 +18,8 @@ SPLIT = Split("split", query=["query", "test"], database=["database", "train"])
 
 
 def from_yaml(path: Path) -> RetrievalProtocol:
-    cfg = OmegaConf.create({"seed": 7, "data": {"label": "site"}, "eval": OmegaConf.load(path)})
+    with initialize_config_dir(str(CONF.parent), version_base=None):
+        cfg = compose("search", [f"eval={path.stem}", "seed=7", "data.label=site"])
     made = instantiate(cfg.eval, _convert_="all")
     assert isinstance(made, RetrievalProtocol)
     return made

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+import wandb
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
@@ -39,6 +40,13 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Script]:
     GlobalHydra.instance().clear()
     HydraConfig.instance().cfg = None
     root.handlers, root.level = handlers, level
+
+
+@pytest.fixture
+def offline_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B writes to the run's folder, whatever an earlier test has set up."""
+    wandb.teardown()  # its service process would keep the environment it was started with
+    monkeypatch.setenv("WANDB_MODE", "offline")
 
 
 def region(seed: int, colour: tuple[int, int, int], size: tuple[int, int] = (300, 220)) -> np.ndarray:

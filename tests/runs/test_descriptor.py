@@ -27,10 +27,7 @@ def searched(script: Script, regions: Path) -> Path:
     return Path("run")
 
 
-def test_a_run_of_lgffem_gives_a_page_with_both_pictures_and_wandb_images(
-    searched: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
+def test_a_run_of_lgffem_gives_a_page_with_both_pictures_and_wandb_images(searched: Path, offline_wandb: None) -> None:
     pair = ["--query", "r0", "--hit", "r4"]
     assert main([str(searched), "--out", "out", "--logger", "wandb", *pair]) == 0
     for name in ("projection.png", "cam.png"):

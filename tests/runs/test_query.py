@@ -8,7 +8,6 @@ import pandas as pd
 import PIL.Image
 import pytest
 import torch
-import wandb
 
 from src.models.heads.here import Here
 from src.models.multitask import ClassColumn, MultiTask
@@ -153,11 +152,7 @@ def test_bad_question_is_one_line(
     assert message in last
 
 
-def test_loggers_get_hits_predictions_and_pictures(
-    script: Script, searched: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wandb.teardown()  # its service process would keep the environment it was started with
-    monkeypatch.setenv("WANDB_MODE", "offline")
+def test_loggers_get_hits_predictions_and_pictures(script: Script, searched: Path, offline_wandb: None) -> None:
     assert ask(script, searched / "r3.png", "run", "logger=wandb", "query.halvings=auto") == 0
     (media,) = Path("run").glob("wandb/offline-run-*/files/media")
     tables = {path.name.split("_")[0]: json.loads(path.read_text()) for path in media.rglob("*.table.json")}

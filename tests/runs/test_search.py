@@ -7,7 +7,6 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import wandb
 from omegaconf import OmegaConf
 
 from src.data.files import digest
@@ -295,10 +294,8 @@ def test_patches_can_be_the_queries(script: Script, regions: Path, tmp_path: Pat
 
 
 def test_wandb_offline_gets_table_images_and_manifest(
-    script: Script, regions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: Script, regions: Path, tmp_path: Path, offline_wandb: None
 ) -> None:
-    wandb.teardown()  # its service process would keep the environment it was started with
-    monkeypatch.setenv("WANDB_MODE", "offline")
     run = tmp_path / "run"
     assert script("search", *_regions(regions, "logger=wandb", f"hydra.run.dir={run}")) == 0
     (recorded,) = run.glob("wandb/offline-run-*")

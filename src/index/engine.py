@@ -20,6 +20,7 @@ from src.index.codes.learned import expect_weights, weights_digest, weights_file
 from src.index.codes.of_slides import check_summaries, with_places
 from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
 from src.index.indexes.checks import fits
+from src.index.indexes.finishing import finish
 from src.index.mosaics.standing import standing_for
 from src.index.rankers.classes import report_unlabelled
 from src.index.rankers.fitted import CodesForRanking, fitted_settings, ranking_file, restore_fitted
@@ -117,6 +118,7 @@ class RetrievalEngine:
                 "engine %s: left out %d of %d slides, which have no patches: %s",
                 *(self.name, len(bare), len(database.slide_ids), ", ".join(bare)),
             )
+        finish(self.index)
         self._feature_dim = database.dim
         self._set_table(RowsTable.of(slides))
         for_ranking.fit(self.index, self.rows)

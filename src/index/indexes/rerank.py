@@ -93,6 +93,7 @@ class Rerank:
         distances = np.full(len(rows), np.inf, dtype=np.float32)
         n_missing = int(np.searchsorted(rows, 0))
         for start in range(n_missing, len(rows), _MAX_TAKEN):
-            apart = self.store.take(rows[start : start + _MAX_TAKEN]) - query
+            apart = self.store.take(rows[start : start + _MAX_TAKEN])
+            apart -= query
             distances[start : start + _MAX_TAKEN] = np.einsum("ij,ij->i", apart, apart)
         return distances

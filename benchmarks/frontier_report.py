@@ -79,13 +79,13 @@ def _against_here(data: str, table: pd.DataFrame, index: str, nprobe: int) -> li
 
 
 def _against_hnswlib(data: str, table: pd.DataFrame) -> list[str]:
-    own = table[(table["index"] == RABITQ) & table["is_chosen"]]
+    own = table[(table["index"] == OURS) & table["is_chosen"]]
     theirs = table[(table["index"] == HNSWLIB) & table["is_chosen"]]
     if own.empty or theirs.empty:
         return []
     a, b = own.iloc[0], theirs.iloc[0]
     return [
-        f"{data}: {RABITQ} ({a['setting']}, recall {a['recall']:.3f}) against hnswlib ({b['setting']}, recall "
+        f"{data}: {OURS} ({a['setting']}, recall {a['recall']:.3f}) against hnswlib ({b['setting']}, recall "
         f"{b['recall']:.3f}): 1/{b['bytes_per_vector'] / a['bytes_per_vector']:.1f} of its memory, "
         f"{a['query_ms'] / b['query_ms']:.2f}x time per query, {a['build_s'] / b['build_s']:.2f}x build"
     ]

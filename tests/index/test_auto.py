@@ -121,6 +121,7 @@ def test_engine_is_ready_when_it_is_built_and_its_manifest_keeps_the_curve(tmp_p
     parts = {group: part(group, option) for group, option in options.items()}
     engine = RetrievalEngine("any", **parts, training_sample=TrainingSample(9, 9, 1, 0))
     engine.build(database()[0])
+    assert isinstance(engine.index, Auto)
     assert engine.index._index is not None
     engine.save(tmp_path / "index")
     settings = read_manifest(tmp_path / "index")["index_settings"]

@@ -103,13 +103,15 @@ def _against_bandwidth(data: str, table: pd.DataFrame) -> list[str]:
 
 
 def _growth(table: pd.DataFrame) -> list[str]:
+    """How the time of a setting grows from the smallest mixture to the largest; the one chosen for the largest."""
     lines = []
     grown = table[table["data"].str.startswith("mixture")]
-    for index, own in grown[grown["is_chosen"]].groupby("index", sort=False):
-        small, large = own.iloc[0], own.iloc[-1]
-        growth = large["query_ms"] / small["query_ms"]
+    for index, own in grown.groupby("index", sort=False):
+        large = own[own["is_chosen"]].iloc[-1]
+        small = own[own["setting"] == large["setting"]].iloc[0]
         lines.append(
-            f"{index}, {small['n_rows']:,} to {large['n_rows']:,} rows: {growth:.2f}x time per query, most memory that "
-            f"a chunk of rows took {small['overhead_MB']:.0f} to {large['overhead_MB']:.0f} MB"
+            f"{index} ({large['setting']}), {small['n_rows']:,} to {large['n_rows']:,} rows: "
+            f"{large['query_ms'] / small['query_ms']:.2f}x time per query, most memory that a chunk of rows took "
+            f"{small['overhead_MB']:.0f} to {large['overhead_MB']:.0f} MB"
         )
     return lines

@@ -41,7 +41,7 @@ def test_verdicts_are_ratios_of_the_chosen_settings(table: pd.DataFrame) -> None
     assert "against HERE at nprobe 32: recall 0.960 to 0.400, 1.00x bytes, 0.50x time per query" in text
     assert "against hnswlib (ef_search 9, recall 0.930): 1/1.0 of its memory, 2.00x time per query" in text
     assert "exact search takes 3.00 ms, a plain pass over the vectors 2.00 ms: 1.50x" in text
-    assert f"{OURS}, 10 to 40 rows: 1.50x time per query" in text
+    assert f"{OURS} (nprobe 4), 10 to 40 rows: 1.50x time per query" in text
 
 
 def test_every_data_set_has_a_panel_and_every_setting_a_line(table: pd.DataFrame) -> None:

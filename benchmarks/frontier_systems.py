@@ -47,7 +47,9 @@ def systems(names: tuple[str, ...] | None = None) -> list[System]:
     known = [
         System(HERE, lambda _: _here(), _grid(nprobe=(1, 8, 32))),
         System(
-            OURS, lambda nlist: _reranked("PQ64x4fs", nlist), _reranking((4, 8, 16, 32), (50, 100, 200, 300, 400, 800, 1600, 3200))
+            OURS,
+            lambda nlist: _reranked("PQ64x4fs", nlist),
+            _reranking((4, 8, 16, 32), (50, 100, 200, 300, 400, 800, 1600, 3200)),
         ),
         System(HALF, lambda nlist: _reranked("PQ32x4fs", nlist), _reranking((16, 32, 64), (200, 400, 800, 1600))),
         System(RABITQ, lambda nlist: _reranked("RaBitQfs", nlist), _reranking((8, 16, 32, 64), (50, 75, 100, 200))),

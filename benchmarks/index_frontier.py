@@ -188,7 +188,7 @@ def _mixture(n_rows: int, seed: int) -> Iterator[Vectors]:
     """Unit vectors around 1024 centres, their variance falling over the dimensions as that of encoders does.
 
     Their local intrinsic dimension (maximum likelihood, 20 neighbours of 200,000) is 14.7, as that of CONCH v1.5's
-    features of a slide, which the spread was chosen for.
+    features of a slide.
     """
     centres = np.random.default_rng(0).standard_normal((_N_COMPONENTS, DIM), dtype=np.float32)
     rng = np.random.default_rng(seed)

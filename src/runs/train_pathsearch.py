@@ -40,7 +40,6 @@ WEIGHTS_FILE = "pathsearch.pth"
 VECTORS_FILE = "vectors.npz"
 TABLE_FILE = "cross_modal.csv"
 TEST_FILE = "test_slides.csv"
-_PATCHES_OF_SLIDE = 100  # to measure how features vary
 
 
 def train_pathsearch(cfg: DictConfig) -> Outcome:
@@ -63,8 +62,6 @@ def train_pathsearch(cfg: DictConfig) -> Outcome:
     model: SlideReportContrast = instantiate(cfg.model, _convert_="all")(features.store.dim, reports)
     if cfg.ckpt_path:
         check_resume(cfg, model.settings())
-    elif cfg.model.start_standardised:
-        model.network.visual.start_standardised(data.some_patches(_PATCHES_OF_SLIDE))
     with open_loggers(cfg.get("logger")) as loggers:
         log_config(loggers, cfg)
         history = History()

@@ -41,7 +41,6 @@ class SlideReportContrast(lightning.LightningModule):
         dim: of the vectors.
         n_mosaics: vectors of a slide's mosaic.
         diversity_weight: what the sameness of these vectors counts.
-        start_standardised: whether the first layer starts for features of mean 0 and deviation 1.
         lr: learning rate.
         weight_decay: decoupled.
         seed: of dropout.
@@ -57,7 +56,6 @@ class SlideReportContrast(lightning.LightningModule):
         dim: int,
         n_mosaics: int,
         diversity_weight: float,
-        start_standardised: bool,
         lr: float,
         weight_decay: float,
         seed: int,
@@ -72,7 +70,6 @@ class SlideReportContrast(lightning.LightningModule):
                 "dim": dim,
                 "n_mosaics": n_mosaics,
                 "diversity_weight": diversity_weight,
-                "start_standardised": start_standardised,
                 "lr": lr,
                 "weight_decay": weight_decay,
                 "seed": seed,

@@ -152,15 +152,6 @@ class SlideReportPairs(lightning.LightningDataModule):
         slides = self._slides(split)
         return self._loader(slides, range(len(slides)))
 
-    def some_patches(self, n_of_slide: int) -> Tensor:
-        """At most so many patches of each slide to learn from."""
-        drawn = []
-        for slide_id in self.reports_in("train").index:
-            features = self.store.load(str(slide_id)).features
-            rng = np.random.default_rng(seed_of(self.seed, 0, str(slide_id)))
-            drawn.append(features[rng.permutation(len(features))[:n_of_slide]])
-        return torch.from_numpy(np.concatenate(drawn))
-
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint remembers: a digest of what it was trained with."""
         return {"data": self._digest()}

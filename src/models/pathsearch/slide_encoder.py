@@ -8,7 +8,6 @@ Differs from it: features may have another length than the vectors.
 from __future__ import annotations
 
 from math import ceil, sqrt
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -63,21 +62,6 @@ class SlideEncoder(nn.Module):
         tokens = self.trans_layer2(self.pos_layer(tokens, side, side))
         vectors: SlideVectors = self.abmil(tokens[:, 1 : n_patches + 1])  # the class token is not used from here on
         return vectors
-
-    @torch.no_grad()
-    def start_standardised(self, features: Float[Tensor, "patch feature"]) -> None:
-        """Let the first layer, as it was drawn, see features of mean 0 and deviation 1.
-
-        Not part of PathSearch, whose features are CONCH's. Those of other encoders may hardly differ from patch to
-        patch, so that all tokens start out the same.
-
-        Args:
-            features: of patches to learn from.
-        """
-        layer = cast(nn.Linear, self.proj[0])
-        scale = features.std(0, correction=0).clamp_min(1e-6)
-        layer.weight.div_(scale)
-        layer.bias.sub_(layer.weight @ features.mean(0))
 
 
 def unit(vectors: SlideVectors) -> SlideVectors:

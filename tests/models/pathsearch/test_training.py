@@ -22,9 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*",
 
 
 def model() -> SlideReportContrast:
-    return SlideReportContrast(
-        8, WORDS, 16, 3, diversity_weight=1.0, start_standardised=False, lr=0.01, weight_decay=0.05, seed=0
-    )
+    return SlideReportContrast(8, WORDS, 16, 3, diversity_weight=1.0, lr=0.01, weight_decay=0.05, seed=0)
 
 
 def trainer(max_epochs: int, **more: object) -> Trainer:
@@ -77,7 +75,7 @@ def test_a_slide_of_the_same_patient_counts_as_found() -> None:
 
 def test_no_text_tower_is_said_in_one_line() -> None:
     with pytest.raises(ConfigError, match=r"^model pathsearch: no text tower; say report=biomedclip[^\n]*$"):
-        SlideReportContrast(8, None, 16, 3, 1.0, False, 0.01, 0.05, 0)
+        SlideReportContrast(8, None, 16, 3, 1.0, 0.01, 0.05, 0)
 
 
 def test_projection_of_reports_has_as_many_parameters_as_published() -> None:
@@ -113,9 +111,7 @@ class _Contrasted(LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gather = [
-            SlideReportContrast(4, WORDS, 8, 1, 1.0, False, 0.01, 0.05, 0)
-        ]  # in a list, its weights are not learnt
+        self.gather = [SlideReportContrast(4, WORDS, 8, 1, 1.0, 0.01, 0.05, 0)]  # in a list, its weights are not learnt
         self.layer = nn.Linear(4, 3)
 
     def training_step(self, pair: Tensor, batch_idx: int) -> Tensor:

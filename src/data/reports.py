@@ -1,7 +1,8 @@
-"""The report of each slide, read from a table; slides of one patient may share one."""
+"""The report of each slide, read from a table or the cohort's own columns; slides of one patient may share one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,43 @@ class ReportSource(Protocol):
     def read(self, cohort: Cohort) -> pd.Series:
         """The text of each slide that has one, by slide_id."""
         ...
+
+
+@dataclass(frozen=True)
+class NoReports:
+    """Nothing was said of any slide."""
+
+    def read(self, cohort: Cohort) -> pd.Series:
+        """No text."""
+        return pd.Series(dtype=object, name="report")
+
+
+@dataclass(frozen=True)
+class ReportColumns:
+    """Reports that stand in the cohort's own table.
+
+    Attributes:
+        columns: that hold text; what a slide has in them is joined to one report.
+    """
+
+    columns: Sequence[str]
+
+    def read(self, cohort: Cohort) -> pd.Series:
+        """The text of each slide that has one, by slide_id.
+
+        Raises:
+            CohortError: a column is missing, or no slide has a text.
+        """
+        missing = [column for column in self.columns if column not in cohort.table]
+        if missing or not self.columns:
+            named = repr(missing[0]) if missing else "named"
+            known = ", ".join(cohort.label_columns)
+            raise CohortError(f"{cohort.name}: no column {named} for reports; set reports.columns to some of {known}")
+        texts = cohort.table.set_index("slide_id")[list(self.columns)].apply(_sentences, axis=1)
+        texts = texts[texts != ""]
+        if not len(texts):
+            raise CohortError(f"{cohort.name}: no slide has a text in {', '.join(self.columns)}; set reports.columns")
+        return texts.rename("report")
 
 
 @dataclass(frozen=True)
@@ -62,3 +100,9 @@ class ReportTable:
         if twice.any():
             raise CohortError(f"{self.table}: {texts.loc[twice, self.key].iloc[0]} has two reports; keep one")
         return texts.set_index(self.key)[self.column]
+
+
+def _sentences(cells: pd.Series) -> str:
+    """The cells that say something, a full stop after each."""
+    texts = [" ".join(str(cell).split()).rstrip(".") for cell in cells.dropna()]
+    return " ".join(f"{text}." for text in texts if text)

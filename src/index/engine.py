@@ -27,6 +27,7 @@ from src.index.rankers.fitted import CodesForRanking, fitted_settings, ranking_f
 from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
 from src.index.significance import Significance
 from src.index.slide_predictions import SlidePredictions, predictions_file, predictions_in
+from src.index.slide_reports import SlideReports, reports_file, reports_in
 from src.index.training_sample import TrainingSample
 from src.index.widening import neighbours_for
 from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures, joined
@@ -80,6 +81,7 @@ class RetrievalEngine:
         self.query_mosaic = query_mosaic or mosaic
         self.rows = EMPTY_ROWS
         self.predictions = SlidePredictions()
+        self.reports = SlideReports()
         self._table: RowsTable | None = None
         self._background: Codes | None = None
         self._feature_dim = 0
@@ -140,6 +142,30 @@ class RetrievalEngine:
         neighbours = replace(neighbours, query_weights=codes.weights, query_summary=summary)
         return self.ranking.rank(query.slide_id, neighbours, self.rows, k)
 
+    def keep_reports(self, texts: pd.Series) -> None:
+        """Keep what was said of the slides of the database, and a vector of it, so that reports can be found.
+
+        Args:
+            texts: by slide_id; those of other slides are left out.
+
+        Raises:
+            IncompatibleParts: a code without a side for text.
+            ConfigError: no slide of the database has a report.
+        """
+        kept = texts[texts.index.isin(self.rows.slide_ids)]
+        if not len(kept):
+            raise ConfigError(f"engine {self.name}: none of the {len(texts)} reports is of a slide of its database")
+        self.reports = SlideReports.of(kept, self.code)
+
+    def search_reports(
+        self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None = None
+    ) -> Ranking:
+        """The `k` reports nearest to a slide as a whole, of slides that are not excluded; raises as `search` does."""
+        self._check_query(query, k, is_excluded)
+        summaries = self.query_codes(query).summaries
+        assert summaries is not None  # a code that reports were encoded by codes slides as a whole
+        return self.reports.ranking(query.slide_id, summaries[0], self.rows, k, is_excluded)
+
     def significance_of(self, query: SlideFeatures, ranking: Ranking) -> Significance | None:
         """How unusual each hit of a ranking is, in its order; see `significance_of_hits`.
 
@@ -169,7 +195,7 @@ class RetrievalEngine:
             raise ConfigError(f"engine {self.name}: nothing to save in {folder}, build it first")
         entries = self._entries() | asdict(provenance or Provenance())
         more = background_file(self._background) | weights_file(self.code) | fitted_file(self.code)
-        more |= ranking_file(self.ranking) | predictions_file(self.predictions)
+        more |= ranking_file(self.ranking) | predictions_file(self.predictions) | reports_file(self.reports)
         write_folder(folder, self.index, self._table, entries, more)
 
     def load(self, folder: Path, expected: Provenance | None = None) -> None:
@@ -195,6 +221,7 @@ class RetrievalEngine:
         self._set_table(opened.table)
         restore_fitted(self.ranking, opened)
         self.predictions = predictions_in(opened)
+        self.reports = reports_in(opened)
 
     def use_labels(self, labels: Mapping[str, pd.Series]) -> None:
         """Hand the database's labels to rankings that weigh them; slides that such a ranking cannot name are counted.

@@ -5,6 +5,10 @@ of a code that was trained, `code.faiss`, of one that was fitted, `predictions.p
 each slide, and `ranking.npz`, what a ranking has found of the database. The manifest is written last and holds the
 SHA-256 of the other files and of itself. Reading checks all of them before any other reader sees a byte, and nothing is
 ever unpickled.
+There may be `background.npy`, `head.pt`, of a code that was trained, `code.faiss`, of one that was fitted,
+`predictions.parquet`, what a trained head says of each slide, `reports.parquet`, what was said of it, and
+`ranking.npz`, what a ranking has found of the database. The manifest is written last and holds the SHA-256 of the other
+files and of itself. Reading checks all of them before any other reader sees a byte, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ HEAD_FILE = "head.pt"
 RANKING_FILE = "ranking.npz"
 CODE_FILE = "code.faiss"
 PREDICTIONS_FILE = "predictions.parquet"
+REPORTS_FILE = "reports.parquet"
 MANIFEST_FILE = "manifest.json"
 
 

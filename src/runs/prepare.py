@@ -33,6 +33,7 @@ from src.interfaces import Encoder
 from src.runs.auto_code import with_trained_code
 from src.runs.encoder_cost import kept_ms_per_patch
 from src.runs.encoders import encoder_of, train_key_encoder
+from src.runs.kept_reports import reports_to_keep
 from src.runs.plain import plain
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ _SHAPES_INDEX = ("mosaic", "code", "index", "seed")
 _SHAPES_NO_ROW = ("checkpoint", "query", "training")  # of a code: what gives its weights, which count, and its queries
 _SCALE_TOLERANCE = 0.1
 _PATHS = (
-    *("data.root", "data.table", "features_dir"),
+    *("data.root", "data.table", "reports.table", "features_dir"),
     *("encoder.checkpoint", "key_encoder.checkpoint", "head.checkpoint", "code.checkpoint"),
 )
 
@@ -130,7 +131,8 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
     cfg = with_trained_code(cfg, features.store, Path(cfg.paths.cache_dir) / cohort.name / "weights")
     engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
     refuse_unused_head(cfg)
-    key = _index_key(cfg, features, engine)
+    texts = reports_to_keep(cfg, cohort, engine.code)
+    key = _index_key(cfg, features, engine, texts)
     folder = Path(cfg.index_dir or Path(cfg.paths.cache_dir) / cohort.name / "index" / f"{cfg.engine.name}-{key}")
     built = _built_with(folder)
     if built.get("key") == key:
@@ -140,6 +142,8 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
     else:
         started = time.perf_counter()
         _build(engine, features.store)
+        if len(texts):
+            engine.keep_reports(texts)
         seconds = time.perf_counter() - started
         engine.save(folder, _provenance(cfg, cohort, features, key, seconds))
         log.info("index: built %s, %d rows in %.1f s", folder, len(engine.rows), seconds)
@@ -211,7 +215,7 @@ def _report(statuses: Sequence[SlideStatus], folder: Path) -> None:
         log.error("%d of %d slides failed; why: %s", n_failed, len(statuses), folder / "status.csv")
 
 
-def _index_key(cfg: DictConfig, features: Features, engine: RetrievalEngine) -> str:
+def _index_key(cfg: DictConfig, features: Features, engine: RetrievalEngine, texts: pd.Series) -> str:
     config = plain(cfg)  # resolved, because an index remembers values, not where they came from
     parts = {name: config[name] for name in _SHAPES_INDEX}
     shaped_by = {
@@ -220,6 +224,7 @@ def _index_key(cfg: DictConfig, features: Features, engine: RetrievalEngine) -> 
         "weights": weights_digest(engine.code),
         "ranking_fitted": fitted_settings(engine.ranking),
         "predicts": predicts(engine.code) or None,
+        "reports": digest({"texts": texts.to_dict()}) if len(texts) else None,
         "training_sample": config["engine"]["training_sample"],
         "background": config["engine"].get("background"),
         "features": features.store.digest(),

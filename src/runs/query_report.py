@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from src.eval.report.query import QueryReport, write_query_report
+from src.index.codes.of_texts import TextCode
 from src.index.folder import MANIFEST_FILE
 from src.interfaces import Image
 from src.runs.loggers import log_artifact, log_config, log_images, log_metrics, log_table, open_loggers
@@ -17,11 +18,13 @@ from src.runs.query_answer import Answer
 from src.runs.query_scales import Scale
 from src.runs.query_tables import (
     CHANCE_COLUMNS,
+    REPORT,
     hits_table,
     labels_of,
     predictions_table,
     ranks_of,
     scales_table,
+    with_reports,
     write_tables,
 )
 from src.runs.query_terminal import print_answer
@@ -30,6 +33,7 @@ from src.runs.searchable import Searchable
 
 log = logging.getLogger(__name__)
 
+COSINE = "1 − cosine"
 _SHOWN_MANIFEST = ("histoseek_version", "n_rows", "n_slides", "index_size_bytes", "dim", "index_settings")
 
 
@@ -44,10 +48,10 @@ def show_answer(cfg: DictConfig, answer: Answer, searchable: Searchable) -> None
     run_dir = Path(cfg.paths.run_dir)
     ranks = ranks_of(answer)
     labels = labels_of(searchable.cohort).join(ranks, how="outer")
-    hits = hits_table(answer.shown.ranking, answer.shown.significance, labels)
+    hits = with_reports(hits_table(answer.shown.ranking, answer.shown.significance, labels), searchable)
     write_tables(run_dir, hits, answer)
     label = searchable.cohort.label if searchable.cohort else None
-    print_answer(hits, answer, answer.asked, [name for name in (label, *ranks) if name in hits])
+    print_answer(hits, answer, answer.asked, [name for name in (label, *ranks, REPORT) if name in hits])
     report = _report(hits, [str(label) for label in labels.columns], answer, searchable)
     write_query_report(run_dir / "report.html", report)
     log.info("report: %s", run_dir / "report.html")
@@ -63,12 +67,18 @@ def _report(hits: pd.DataFrame, labels: Sequence[str], answer: Answer, searchabl
         hits=hit_views(hits, labels, answer, searchable),
         timing=answer.shown.timing,
         manifest={key: searchable.manifest[key] for key in _SHOWN_MANIFEST},
-        distance_unit=searchable.engine.index.distance_unit,
+        distance_unit=_distance_unit(answer, searchable),
         scales=scale_views(answer),
         predictions=answer.predictions,
         has_attention=answer.attention is not None,
         is_text=not answer.shown.images,
     )
+
+
+def _distance_unit(answer: Answer, searchable: Searchable) -> str:
+    code = searchable.engine.code
+    of_vectors = searchable.finds_reports or (isinstance(code, TextCode) and not answer.shown.images)
+    return COSINE if of_vectors else searchable.engine.index.distance_unit
 
 
 def _facts(scale: Scale, searchable: Searchable) -> dict[str, object]:
@@ -77,7 +87,7 @@ def _facts(scale: Scale, searchable: Searchable) -> dict[str, object]:
         "engine": engine.name,
         "encoder": searchable.encoder.name,
         "index": type(engine.index).__name__,
-        "ranking": type(engine.ranking).__name__,
+        "ranking": "reports by their cosine" if searchable.finds_reports else type(engine.ranking).__name__,
     }
     if scale.images:
         facts["patches"] = len(scale.query.coords)

@@ -82,10 +82,10 @@ def ranked(
     query: SlideFeatures, searchable: Searchable, k: int, left_out: Bool[np.ndarray, " row"] | None
 ) -> tuple[Ranking, Significance | None, float]:
     """The answer to a query, how unusual its hits are, and the time that the search took, ms."""
-    started = time.perf_counter()
-    ranking = searchable.engine.search(query, k, left_out)
+    engine, started = searchable.engine, time.perf_counter()
+    ranking = (engine.search_reports if searchable.finds_reports else engine.search)(query, k, left_out)
     search_ms = round(1000 * (time.perf_counter() - started), 3)
-    return ranking, searchable.engine.significance_of(query, ranking), search_ms
+    return ranking, None if searchable.finds_reports else engine.significance_of(query, ranking), search_ms
 
 
 def _patcher(image: QueryImage, searchable: Searchable) -> Patcher:

@@ -14,7 +14,9 @@ from src.index.significance import Significance
 from src.interfaces import Hit, Ranking
 from src.runs.query_answer import Answer
 from src.runs.query_scales import Scale
+from src.runs.searchable import Searchable
 
+REPORT = "report"
 CHANCE_COLUMNS = ("z", "p", "p_adjusted")
 """How unusual a hit is; missing values where the index has no background."""
 
@@ -33,6 +35,14 @@ def hits_table(ranking: Ranking, significance: Significance | None, labels: pd.D
     for name in CHANCE_COLUMNS:
         hits[name] = np.nan if significance is None else getattr(significance, name)
     return hits.join(labels, on="slide_id")
+
+
+def with_reports(hits: pd.DataFrame, searchable: Searchable) -> pd.DataFrame:
+    """The hits with the column `report`, where reports were searched."""
+    if not searchable.finds_reports:
+        return hits
+    texts = searchable.engine.reports.texts
+    return hits.assign(**{REPORT: hits["slide_id"].map(texts)})
 
 
 def labels_of(cohort: Cohort | None) -> pd.DataFrame:

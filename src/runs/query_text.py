@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from src.data.files import write_json
 from src.errors import ConfigError, IncompatibleParts
 from src.index.codes.learned import weights_digest
 from src.index.codes.of_texts import RanksBySummary, TextCode
-from src.interfaces import Encoder, SlideFeatures, TextEncoder
+from src.interfaces import Encoder, Ranking, SlideFeatures, TextEncoder
 from src.models.encoders.text import no_text
 from src.runs.job import Outcome
 from src.runs.query_answer import Answer
@@ -89,7 +90,7 @@ def searched_text(text: str, searchable: Searchable, k: int, left_out: Bool[np.n
         ConfigError: an encoder without text.
     """
     if isinstance(searchable.engine.code, TextCode):
-        return _search_summaries(text, searchable, k, left_out)
+        return _search_summaries(text, searchable.engine.code, searchable, k, left_out)
     if weights_digest(searchable.engine.code) is not None:
         raise IncompatibleParts("code here projects patches by a trained head, which knows no text; use code=l2")
     started = time.perf_counter()
@@ -115,18 +116,28 @@ def _text_encoder(encoder: Encoder, text: str) -> TextEncoder:
     return encoder
 
 
-def _search_summaries(text: str, searchable: Searchable, k: int, left_out: Bool[np.ndarray, " row"] | None) -> Scale:
-    """The slides whose summaries are nearest to the text, where the code has a side for it; the encoder has none."""
-    code, ranking, rows = searchable.engine.code, searchable.engine.ranking, searchable.engine.rows
-    if not isinstance(code, TextCode) or not isinstance(ranking, RanksBySummary):
-        raise IncompatibleParts(
-            "code pathsearch finds slides by words with ranking=barcodes_and_semantics only; leave out ranking="
-        )
+def _search_summaries(
+    text: str, code: TextCode, searchable: Searchable, k: int, left_out: Bool[np.ndarray, " row"] | None
+) -> Scale:
+    """The slides, or the reports, that are nearest to the text, where the code has a side for it."""
+    nearest = _nearest(searchable)
     started = time.perf_counter()
     vectors = code.encode_text([text])
     encoded = time.perf_counter()
     log.info("query: text %r", text)
-    hits = ranking.rank_by_summary(text, vectors[0], rows, k, left_out)
+    hits = nearest(text, vectors[0], searchable.engine.rows, k, left_out)
     seconds = {"encode_ms": encoded - started, "search_ms": time.perf_counter() - encoded}
     query = SlideFeatures(text, np.zeros((1, 2), np.int64), vectors, (1, 1), mpp=None)
     return Scale(0, (), (), query, hits, None, {name: round(1000 * value, 3) for name, value in seconds.items()})
+
+
+def _nearest(searchable: Searchable) -> Callable[..., Ranking]:
+    """What orders slides, or reports, by their distance to one vector."""
+    if searchable.finds_reports:
+        return searchable.engine.reports.ranking
+    ranking = searchable.engine.ranking
+    if not isinstance(ranking, RanksBySummary):
+        raise IncompatibleParts(
+            "code pathsearch finds slides by words with ranking=barcodes_and_semantics only; leave out ranking="
+        )
+    return ranking.rank_by_summary

@@ -19,7 +19,7 @@ from src.interfaces import Image
 from src.runs.query_answer import Answer
 from src.runs.query_images import QueryImage
 from src.runs.query_scales import Scale
-from src.runs.query_tables import CHANCE_COLUMNS, scales_table
+from src.runs.query_tables import CHANCE_COLUMNS, REPORT, scales_table
 from src.runs.searchable import Searchable
 from src.runs.slide_heat import SlideHeat
 from src.runs.slide_pictures import SlidePictures
@@ -113,5 +113,6 @@ def _hit_view(
             context=context_picture(slide, x, y, size),
             slide=place_picture(slide, place),
             heat=None if scores is None else place_picture(slide, place, heat=scores),
+            report=row[REPORT] if searchable.finds_reports else None,
             **{name: float(row[name]) for name in CHANCE_COLUMNS if pd.notna(row[name])},
         )

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from src.errors import ConfigError
 from src.runs.index_config import chosen_groups, is_index, with_index_config
 from src.runs.job import Outcome
+from src.runs.kept_reports import check_find
 from src.runs.protocol_run import measure_again, run_protocol
 from src.runs.query_fused import answer_fused
 from src.runs.query_run import answer_query
@@ -24,6 +25,7 @@ def search(cfg: DictConfig) -> Outcome:
             f"{cfg.index_dir} holds no index; build it with build_index.py, or name the cohort with data="
         )
     text = text_of(cfg.query)
+    check_find(cfg, has_query=text is not None or cfg.query.image is not None)
     if cfg.query.gene is not None or (text is not None and has_image(cfg.query)):
         return answer_fused(cfg, text)
     if text is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from src.index.folder import Provenance, read_manifest
 from src.interfaces import Encoder, FeatureStore
 from src.runs.encoders import encoder_of
 from src.runs.index_config import is_index
+from src.runs.kept_reports import REPORTS
 from src.runs.prepare import (
     all_labels,
     find_features,
@@ -38,6 +39,7 @@ class Searchable:
     Attributes:
         cohort: None where it is not at hand.
         features: of the cohort; None where they are not at hand.
+        finds_reports: what is answered is reports, and not slides.
     """
 
     engine: RetrievalEngine
@@ -47,18 +49,20 @@ class Searchable:
     patching: Patching
     cohort: Cohort | None
     features: FeatureStore | None
+    finds_reports: bool = False
 
 
 def open_searchable(cfg: DictConfig) -> tuple[Searchable, int]:
     """The index of `index_dir` as it is, or the one that the configuration asks for, made where it is missing."""
+    finds_reports = cfg.query.find == REPORTS
     if is_index(cfg.index_dir):
-        return _opened(cfg), 0
+        return replace(_opened(cfg), finds_reports=finds_reports), 0
     cohort = prepare_cohort(cfg)
     features = prepare_features(cfg, cohort)
     database = prepare_database(cfg, cohort, features)
     manifest = read_manifest(database.folder)
     made_of = features.encoder, features.patching, cohort, features.store
-    return Searchable(database.engine, database.folder, manifest, *made_of), features.n_failed
+    return Searchable(database.engine, database.folder, manifest, *made_of, finds_reports), features.n_failed
 
 
 def _opened(cfg: DictConfig) -> Searchable:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from src.data.cohort import Cohort
 from src.data.files import write_json, write_text, written_whole
-from src.data.reports import ReportSource
+from src.errors import ConfigError
 from src.eval.cross_modal import Paired, cross_modal_table, directions
 from src.eval.figures import save
 from src.eval.training_figures import EPOCHS_FILE
@@ -24,10 +24,12 @@ from src.interfaces import FeatureStore
 from src.models.pathsearch.module import PairVectors, SlideReportContrast
 from src.models.pathsearch.pairs import SlideReportPairs
 from src.models.pathsearch.report_tower import Reports, expect_reports
-from src.models.pathsearch.trained import TrainedPathSearch, reports_of
+from src.models.pathsearch.trained import TrainedPathSearch
+from src.models.pathsearch.trained import reports_of as tower_of
 from src.models.resume import History, read_checkpoint
 from src.runs.curves import training_curves
 from src.runs.job import Outcome
+from src.runs.kept_reports import reports_of
 from src.runs.loggers import log_artifact, log_config, log_images, log_table, open_loggers
 from src.runs.prepare import prepare_cohort, prepare_features
 from src.runs.train_results import summaries
@@ -54,8 +56,9 @@ def train_pathsearch(cfg: DictConfig) -> Outcome:
     """
     reports = _report_tower(cfg)
     cohort = prepare_cohort(cfg)
-    texts = instantiate(cfg.reports, _convert_="all")
-    texts = cast(ReportSource, texts).read(cohort)
+    texts = reports_of(cfg, cohort)
+    if not len(texts):
+        raise ConfigError("reports=none: PathSearch learns from reports; say reports=table reports.table=FILE")
     features = prepare_features(cfg, cohort)
     data = _pairs(cfg, cohort, features.store, texts)
     lightning.seed_everything(cfg.seed, workers=True)
@@ -116,7 +119,8 @@ def _judged(
     slide_ids = tuple(map(str, labels.index[kept]))
     owners = tuple(str(data.patients[slide_id]) for slide_id in slide_ids)
     sides = (vectors["test"][name][kept] for name in ("slides", "reports"))
-    return cross_modal_table(directions(Paired(slide_ids, owners, tuple(labels.iloc[kept]), *sides)))
+    paired = Paired(slide_ids, owners, tuple(labels.iloc[kept]), *sides)
+    return cross_modal_table(directions(paired, "official" if data.official_leave_out else "patient"))
 
 
 def _vectors(trainer: Trainer, model: SlideReportContrast, data: SlideReportPairs, split: str) -> dict[str, np.ndarray]:
@@ -130,7 +134,7 @@ def _write(
     run_dir: Path, model: SlideReportContrast, history: History, epoch: int, table: pd.DataFrame
 ) -> dict[str, float]:
     epochs = history.epochs
-    TrainedPathSearch(model.network, reports_of(model.settings()["reports"])).write(run_dir / WEIGHTS_FILE)
+    TrainedPathSearch(model.network, tower_of(model.settings()["reports"])).write(run_dir / WEIGHTS_FILE)
     rows = table.to_dict("records")
     tested = {f"test/{r['direction']}/{r['metric']}": float(r["value"]) for r in rows if "/" not in r["metric"]}
     metrics = {**epochs[epoch], **tested, "epoch": float(epoch)}

@@ -10,7 +10,7 @@ import pytest
 from src.data.cohort import Cohort
 from src.data.cohorts.table import table_cohort
 from src.data.demo.reports import DemoReports
-from src.data.reports import ReportTable
+from src.data.reports import NoReports, ReportColumns, ReportTable
 from src.errors import CohortError, ConfigError
 
 LEVELS = ("Cytotoxic_T_Lymphocyte", "HALLMARK_EPITHELIAL_MESENCHYMAL_TRANSITION_sum", "HALLMARK_E2F_TARGETS_sum")
@@ -60,6 +60,19 @@ def test_tables_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(CohortError, match=said):
         ReportTable(written(tmp_path, **columns), key, "report").read(cohort)
+
+
+def test_columns_of_the_cohort_are_joined_to_sentences(cohort: Cohort) -> None:
+    said = {
+        "diagnosis": ["a tumour", "b.", None, None, None, None],
+        "key_point": ["KP:  nests", None, " ", "c", None, None],
+    }
+    told = replace(cohort, table=cohort.table.assign(**said))
+    texts = {"s0": "a tumour. KP: nests.", "s1": "b.", "s3": "c."}
+    assert ReportColumns(["diagnosis", "key_point"]).read(told).to_dict() == texts
+    with pytest.raises(CohortError, match=r"no column 'diagnosis' for reports; set reports.columns[^\n]*$"):
+        ReportColumns(["diagnosis"]).read(cohort)
+    assert NoReports().read(cohort).empty
 
 
 def test_demo_reports_say_the_labels_of_the_patient(cohort: Cohort) -> None:

@@ -35,6 +35,13 @@ def test_hit_has_three_pictures_that_decode(tmp_path: Path) -> None:
         assert picture.size == (32, 32)
 
 
+def test_a_report_that_was_found_stands_beside_its_slide_alone(tmp_path: Path) -> None:
+    found = query_report(n_hits=2)
+    page = Page(html_of(replace(found, hits=[replace(hit, report="a & b") for hit in found.hits]), tmp_path))
+    assert page.text.count("a & b") == 2
+    assert len(page.values("src")) == 1 + 2
+
+
 def test_page_needs_nothing_beside_it(tmp_path: Path) -> None:
     assert_needs_nothing_beside_it(html_of(query_report(n_hits=3, slide_id=HOSTILE), tmp_path))
 

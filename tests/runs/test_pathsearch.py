@@ -33,8 +33,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
 
 
-def test_a_trained_pathsearch_is_searched_with_by_slides_and_by_words(
-    script: Script, demo: list[str], tmp_path: Path
+def test_a_trained_pathsearch_finds_slides_and_reports_by_slides_and_by_words(
+    script: Script, demo: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, search = tmp_path / "run", tmp_path / "search"
     assert script("train", *TRAINING, *TINY, *demo, "trainer.max_epochs=2", f"hydra.run.dir={run}") == 0
@@ -53,8 +53,26 @@ def test_a_trained_pathsearch_is_searched_with_by_slides_and_by_words(
     assert script("search", f"index_dir={index}", "query=spindle cells", "k=3", f"hydra.run.dir={tmp_path / 'w'}") == 0
     hits = pd.read_parquet(tmp_path / "w" / "hits.parquet")
     assert len(hits) == 3
-    ask = ["search", f"index_dir={index}", "query=spindle cells", "ranking=median_of_minima"]
-    assert script(*ask, f"hydra.run.dir={tmp_path / 'other'}") == 2
+    ask = ["search", f"index_dir={index}", "query=spindle cells", f"hydra.run.dir={tmp_path / 'other'}"]
+    assert script(*ask, "ranking=median_of_minima") == 2
+    assert script(*ask, "query.find=reports") == 2
+    assert "keeps no reports; build it with reports=table" in capsys.readouterr().err.splitlines()[-1]
+
+    with_reports = ["build_index", *engine, "reports=demo", f"index_dir={tmp_path / 'index'}"]
+    assert script(*with_reports, f"hydra.run.dir={tmp_path / 'build'}") == 0
+    slide = pd.read_csv(run / "test_slides.csv").iloc[0]
+    for query, found in (("spindle cells", "words"), (slide["path"], "slide")):
+        ask = [
+            "search",
+            f"index_dir={tmp_path / 'index'}",
+            "query.find=reports",
+            f"query.patient={slide['patient_id']}",
+        ]
+        assert script(*ask, f"query={query}", "k=50", f"hydra.run.dir={tmp_path / found}") == 0
+        hits = pd.read_parquet(tmp_path / found / "hits.parquet")
+        assert len(hits) == hits["patient_id"].nunique() == 11
+        assert slide["patient_id"] not in set(hits["patient_id"])
+        assert f"<blockquote>{hits['report'][0]}</blockquote>" in (tmp_path / found / "report.html").read_text()
 
 
 def test_no_text_tower_is_said_before_anything_is_extracted(

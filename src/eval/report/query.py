@@ -40,6 +40,7 @@ class HitView:
         z: standard deviations from the background's mean distance; None without a background.
         p: share of the background as near as the hit or nearer.
         p_adjusted: p after Benjamini-Hochberg over the hits.
+        report: what was said of the slide, where that is what was found; None where the slide is.
     """
 
     rank: int
@@ -57,6 +58,7 @@ class HitView:
     z: float | None = None
     p: float | None = None
     p_adjusted: float | None = None
+    report: str | None = None
 
 
 @dataclass(frozen=True)

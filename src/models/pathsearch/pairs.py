@@ -85,6 +85,7 @@ class SlideReportPairs(lightning.LightningDataModule):
         split_seed: of the split, when one is drawn.
         official_cached_sample: the same patches in every epoch.
         official_test_selection: what is called val, on which the epoch is chosen, is test.
+        official_leave_out: in judging the four directions, of a patient only the query itself is no answer.
         num_workers: processes that read ahead.
 
     Raises:
@@ -106,6 +107,7 @@ class SlideReportPairs(lightning.LightningDataModule):
         split_seed: int,
         official_cached_sample: bool,
         official_test_selection: bool,
+        official_leave_out: bool,
         num_workers: int,
     ) -> None:
         super().__init__()
@@ -128,6 +130,7 @@ class SlideReportPairs(lightning.LightningDataModule):
         self.seed = seed
         self.official_cached_sample = official_cached_sample
         self.official_test_selection = official_test_selection
+        self.official_leave_out = official_leave_out
         self.num_workers = num_workers
 
     def reports_in(self, split: str) -> pd.Series:

@@ -22,6 +22,7 @@ def pairs(n_patients: int = 16, **changes: object) -> SlideReportPairs:
         "split_seed": 0,
         "official_cached_sample": False,
         "official_test_selection": False,
+        "official_leave_out": False,
         "num_workers": 0,
     }
     reports = pd.Series(reports, dtype=object)

@@ -73,6 +73,7 @@ def test_slides_without_a_label_are_learnt_from_too() -> None:
         0,
         official_cached_sample=False,
         official_test_selection=False,
+        official_leave_out=False,
         num_workers=0,
     )
     assert len(unlabelled.split) == len(data.reports)

@@ -23,6 +23,7 @@ from src.index.codes.learned import weights_digest
 from src.index.codes.of_texts import RanksBySummary, TextCode
 from src.interfaces import Encoder, Ranking, SlideFeatures, TextEncoder
 from src.models.encoders.text import no_text
+from src.runs.index_config import is_index
 from src.runs.job import Outcome
 from src.runs.query_answer import Answer
 from src.runs.query_report import show_answer
@@ -77,9 +78,17 @@ def answer_text(cfg: DictConfig, text: str) -> Outcome:
 
 
 def refuse_without_text(cfg: DictConfig, text: str) -> None:
-    """Raise ConfigError, before the work of making an index, where neither code nor encoder has a side for text."""
-    if not isinstance(instantiate(cfg.code, _convert_="all"), TextCode):
+    """Raise, before the work of making an index, where neither code nor encoder has a side for text, or no weights.
+
+    Raises:
+        ConfigError: neither has a side for text.
+        WeightsUnavailable: the code that has one is not trained.
+    """
+    code = instantiate(cfg.code, _convert_="all")
+    if not isinstance(code, TextCode):
         _text_encoder(instantiate(cfg.encoder, _convert_="all"), text)
+    elif not is_index(cfg.index_dir):
+        weights_digest(code)
 
 
 def searched_text(text: str, searchable: Searchable, k: int, left_out: Bool[np.ndarray, " row"] | None) -> Scale:

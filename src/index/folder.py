@@ -2,13 +2,9 @@
 
 An index of several files has more of them beside the first, named `index.*`. There may be `background.npy`, `head.pt`,
 of a code that was trained, `code.faiss`, of one that was fitted, `predictions.parquet`, what a trained head says of
-each slide, and `ranking.npz`, what a ranking has found of the database. The manifest is written last and holds the
-SHA-256 of the other files and of itself. Reading checks all of them before any other reader sees a byte, and nothing is
-ever unpickled.
-There may be `background.npy`, `head.pt`, of a code that was trained, `code.faiss`, of one that was fitted,
-`predictions.parquet`, what a trained head says of each slide, `reports.parquet`, what was said of it, and
-`ranking.npz`, what a ranking has found of the database. The manifest is written last and holds the SHA-256 of the other
-files and of itself. Reading checks all of them before any other reader sees a byte, and nothing is ever unpickled.
+each slide, `reports.parquet`, what was said of it, and `ranking.npz`, what a ranking has found of the database. The
+manifest is written last and holds the SHA-256 of the other files and of itself. Reading checks all of them before any
+other reader sees a byte, and nothing is ever unpickled.
 """
 
 from __future__ import annotations

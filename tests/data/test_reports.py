@@ -67,7 +67,7 @@ def test_columns_of_the_cohort_are_joined_to_sentences(cohort: Cohort) -> None:
         "diagnosis": ["a tumour", "b.", None, None, None, None],
         "key_point": ["KP:  nests", None, " ", "c", None, None],
     }
-    told = replace(cohort, table=cohort.table.assign(**said))
+    told = replace(cohort, table=cohort.table.join(pd.DataFrame(said, index=cohort.table.index)))
     texts = {"s0": "a tumour. KP: nests.", "s1": "b.", "s3": "c."}
     assert ReportColumns(["diagnosis", "key_point"]).read(told).to_dict() == texts
     with pytest.raises(CohortError, match=r"no column 'diagnosis' for reports; set reports.columns[^\n]*$"):

@@ -36,7 +36,7 @@ class Paired:
     Attributes:
         slide_ids: of each.
         patients: owner of each.
-        labels: class of each.
+        labels: class of each, empty where unknown.
         images: unit vectors of the slides.
         texts: unit vectors of their reports.
     """
@@ -50,6 +50,14 @@ class Paired:
     def of(self, side: str) -> Vectors:
         """The vectors of one side, `image` or `text`."""
         return self.images if side == "image" else self.texts
+
+    def labelled(self) -> Paired:
+        """Without the slides whose label is empty."""
+        kept = [i for i, label in enumerate(self.labels) if label]
+        slide_ids, patients, labels = (
+            tuple(values[i] for i in kept) for values in (self.slide_ids, self.patients, self.labels)
+        )
+        return Paired(slide_ids, patients, labels, self.images[kept], self.texts[kept])
 
 
 def directions(paired: Paired, leave_out: str = "patient") -> dict[str, Judged]:

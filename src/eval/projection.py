@@ -42,16 +42,29 @@ def project(features: Float32[np.ndarray, "patch feature"], seed: int = 42) -> t
 
 
 @styled
-def projection_figure(points: Points, classes: Sequence[str], method: Method, title: str) -> Figure:
-    """The points, with a legend of the classes in alphabetical order, `s2` before `s10`."""
+def projection_figure(
+    points: Points, classes: Sequence[str], method: Method, title: str, marks: Sequence[str] | None = None
+) -> Figure:
+    """The points, with a legend of the classes in alphabetical order, `s2` before `s10`.
+
+    Args:
+        points: from `project`.
+        classes: of each point.
+        method: from `project`.
+        title: of the figure.
+        marks: what each point is drawn as, `o` or `x`; dots where None.
+    """
     names = sorted(set(classes), key=_numbered)
     figure = Figure(figsize=(6.4 + 1.2 * (len(names) > _LEGEND_ROWS), 5.0), layout="constrained")
     axes = figure.subplots()
     colours = PALETTE if len(names) <= len(PALETTE) else [_MANY(x) for x in np.linspace(0.03, 0.95, len(names))]
-    of_class = np.asarray(classes)
+    of_class, shapes = np.asarray(classes), np.asarray(marks if marks is not None else ["o"] * len(classes))
     for name, colour in zip(names, colours, strict=False):
-        x, y = points[of_class == name].T
-        axes.scatter(x, y, s=9, color=colour, label=name, linewidths=0, alpha=0.8)
+        for mark in sorted(set(shapes[of_class == name])):
+            x, y = points[(of_class == name) & (shapes == mark)].T
+            size, width = (26, 1.2) if mark == "x" else (9, 0)
+            label = name if mark == min(shapes[of_class == name]) else None
+            axes.scatter(x, y, size, color=colour, marker=mark, label=label, linewidths=width, alpha=0.8)
     axes.set_title(title)
     axes.set_xlabel(f"{method} 1")
     axes.set_ylabel(f"{method} 2")

@@ -25,7 +25,7 @@ def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int, metr
     for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
         _draw(axes, epochs, name)
         axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1, label=f"chosen: {best_epoch}")
-    axes.legend(frameon=False)
+    figure.axes[0].legend(frameon=False)  # every split has a loss
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -31,6 +32,7 @@ from src.runs.curves import training_curves
 from src.runs.job import Outcome
 from src.runs.kept_reports import reports_of
 from src.runs.loggers import log_artifact, log_config, log_images, log_table, open_loggers
+from src.runs.pathsearch_report import Shown, show_training
 from src.runs.prepare import prepare_cohort, prepare_features
 from src.runs.train_results import summaries
 from src.runs.train_run import own_split
@@ -48,7 +50,7 @@ def train_pathsearch(cfg: DictConfig) -> Outcome:
     """Fit, choose the epoch on val, and judge the four directions on test.
 
     Writes pathsearch.pth, vectors.npz (slides and reports of every split), cross_modal.csv, metrics.json, epochs.csv,
-    curves.png and test_slides.csv, a cohort of the slides that nothing was learnt from.
+    curves.png, projection.png, report.html and test_slides.csv, a cohort of the slides that nothing was learnt from.
 
     Args:
         cfg: keys seed, paths, data, encoder, patching, report, reports, pairs, model, trainer, callbacks, logger,
@@ -74,11 +76,16 @@ def train_pathsearch(cfg: DictConfig) -> Outcome:
         epoch = len(history.epochs) - 1 if best is None else int(read_checkpoint(best)["epoch"])
         if best is not None:
             model.load_state_dict(read_checkpoint(best)["state_dict"])
-        table = _judged(trainer, model, data, cohort, Path(cfg.paths.run_dir))
+        tested = _tested(trainer, model, data, cohort, Path(cfg.paths.run_dir))
+        table = _judged(tested, data)
         metrics = _write(Path(cfg.paths.run_dir), model, history, epoch, table)
         log_table(loggers, "cross_modal", table)
         log_artifact(loggers, "pathsearch", "model", Path(cfg.paths.run_dir) / WEIGHTS_FILE)
         log_images(loggers, "curves", [Path(cfg.paths.run_dir) / "curves.png"], ["loss and reports found per epoch"])
+        said = [str(data.reports[slide_id]) for slide_id in tested.slide_ids]
+        curves = training_curves(history.epochs, epoch, "found")
+        shown = Shown(tested, said, table, _facts(data, reports, epoch, metrics), curves, cfg.seed)
+        show_training(Path(cfg.paths.run_dir), cohort, shown, loggers)
     return Outcome(optimized(metrics, cfg.optimized_metric), features.n_failed)
 
 
@@ -102,25 +109,29 @@ def _pairs(cfg: DictConfig, cohort: Cohort, store: FeatureStore, texts: pd.Serie
     return data
 
 
-def _judged(
+def _tested(
     trainer: Trainer, model: SlideReportContrast, data: SlideReportPairs, cohort: Cohort, run_dir: Path
-) -> pd.DataFrame:
-    """The four directions on the test slides that have a label; empty without any."""
+) -> Paired:
+    """The test slides and their reports; those of every split are written."""
     vectors = {split: _vectors(trainer, model, data, split) for split in ("train", "val", "test")}
     with written_whole(run_dir / VECTORS_FILE) as temporary, temporary.open("wb") as file:
         named = {f"{split}/{name}": value for split, each in vectors.items() for name, value in each.items()}
         np.savez(file, **named)  # type: ignore[arg-type]
-    is_test = cohort.table["slide_id"].isin(vectors["test"]["slide_id"])
+    slide_ids = vectors["test"]["slide_id"]
+    is_test = cohort.table["slide_id"].isin(slide_ids)
     write_text(run_dir / TEST_FILE, cohort.table[is_test].to_csv(index=False))
-    labels = cohort.labels().reindex(vectors["test"]["slide_id"]) if cohort.label is not None else pd.Series(dtype=str)
-    kept = np.flatnonzero(labels.notna())
-    if not len(kept):
-        return pd.DataFrame()
-    slide_ids = tuple(map(str, labels.index[kept]))
+    labels = cohort.labels() if cohort.label is not None else pd.Series(dtype=object)
+    classes = tuple(labels.reindex(slide_ids).fillna("").astype(str))
     owners = tuple(str(data.patients[slide_id]) for slide_id in slide_ids)
-    sides = (vectors["test"][name][kept] for name in ("slides", "reports"))
-    paired = Paired(slide_ids, owners, tuple(labels.iloc[kept]), *sides)
-    return cross_modal_table(directions(paired, "official" if data.official_leave_out else "patient"))
+    return Paired(tuple(map(str, slide_ids)), owners, classes, vectors["test"]["slides"], vectors["test"]["reports"])
+
+
+def _judged(tested: Paired, data: SlideReportPairs) -> pd.DataFrame:
+    """The four directions on the test slides that have a label; empty without any."""
+    labelled = tested.labelled()
+    if not len(labelled.slide_ids):
+        return pd.DataFrame()
+    return cross_modal_table(directions(labelled, "official" if data.official_leave_out else "patient"))
 
 
 def _vectors(trainer: Trainer, model: SlideReportContrast, data: SlideReportPairs, split: str) -> dict[str, np.ndarray]:
@@ -144,6 +155,15 @@ def _write(
     write_json(run_dir / "timing.json", {"best_epoch": epoch})
     save(training_curves(epochs, epoch, "found"), run_dir / "curves.png")
     top_1 = ", ".join(f"{name} {value:.3f}" for name, value in tested.items() if name.endswith("top1"))
-    log.info("epoch %d: %s", epoch, top_1)
+    log.info("epoch %d: %s", epoch, top_1 or "no test slide has a label to be judged by")
     log.info("weights: engine=pathsearch head.checkpoint=%s", run_dir / WEIGHTS_FILE)
     return metrics
+
+
+def _facts(data: SlideReportPairs, reports: Reports, epoch: int, metrics: Mapping[str, float]) -> dict[str, object]:
+    counts = data.split.value_counts()
+    slides = {f"{name} slides": int(counts.get(name, 0)) for name in ("train", "val", "test")}
+    losses = {
+        name: metrics[name] for name in ("val/loss", "val/contrast", "val/sameness", "val/found") if name in metrics
+    }
+    return {"text tower": reports.name, **slides, "kept epoch": epoch, **losses}

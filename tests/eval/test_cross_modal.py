@@ -51,6 +51,13 @@ def test_a_query_without_a_relevant_answer_is_left_out_and_counted() -> None:
     assert (judged.hit_label != NO_HIT).all()
 
 
+def test_slides_without_a_label_are_not_judged() -> None:
+    pair = paired()
+    some = Paired(pair.slide_ids, pair.patients, ("", "", *pair.labels[2:]), pair.images, pair.texts).labelled()
+    assert some.slide_ids == pair.slide_ids[2:]
+    np.testing.assert_array_equal(some.texts, pair.texts[2:])
+
+
 def test_table_has_every_direction_with_intervals_and_chance() -> None:
     table = cross_modal_table(directions(paired())).set_index(["direction", "metric"])
     assert {"top1", "mMV@3", "pathsearch/@5", "pathsearch/recall@5", "pathsearch/MV@5", "chance_top1"} <= set(

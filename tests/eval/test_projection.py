@@ -41,6 +41,12 @@ def test_the_legend_names_every_class_in_the_order_of_its_number(n_classes: int)
     assert len(colours) == n_classes
 
 
+def test_points_of_one_class_are_drawn_as_they_are_marked() -> None:
+    figure = projection_figure(np.zeros((4, 2), np.float32), ["a", "b"] * 2, "PCA", "t", ["o", "o", "x", "x"])
+    assert len(figure.axes[0].collections) == 4
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
 def test_the_grid_has_a_picture_per_node_the_query_and_the_hit() -> None:
     picture = np.full((16, 16, 3), 100, np.uint8)
     heats = {(layer, node): np.eye(8, dtype=np.float32) for layer in (1, 2, 3) for node in ("P1_2", "all four")}

@@ -42,6 +42,10 @@ def test_a_trained_pathsearch_finds_slides_and_reports_by_slides_and_by_words(
     assert set(table["direction"]) == {"image_to_image", "text_to_image", "image_to_text", "text_to_text"}
     metrics = json.loads((run / "metrics.json").read_text())
     assert {"image_to_text", "text_to_image"} <= set(metrics["test/top1"]["per_class"])
+    page = (run / "report.html").read_text()
+    assert page.count("<blockquote>") == 6  # as many patients are tested
+    assert page.count("<svg") == 2
+    assert (run / "projection.png").stat().st_size > 1000
     with np.load(run / "vectors.npz", allow_pickle=False) as vectors:
         assert vectors["test/slide_id"].tolist() == pd.read_csv(run / "test_slides.csv")["slide_id"].tolist()
 
@@ -80,4 +84,12 @@ def test_no_text_tower_is_said_before_anything_is_extracted(
 ) -> None:
     assert script("train", *TRAINING, *demo, "report=none", f"paths.cache_dir={tmp_path / 'cache'}") == 2
     assert "model pathsearch: no text tower; say report=biomedclip" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_words_are_refused_before_anything_is_extracted_where_nothing_is_trained(
+    script: Script, demo: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script("search", "engine=pathsearch", *demo, "query=gland", f"paths.cache_dir={tmp_path / 'cache'}") == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: code pathsearch: no weights; train some")
     assert not (tmp_path / "cache").exists()

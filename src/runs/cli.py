@@ -24,7 +24,10 @@ from src.errors import ConfigError, HistoseekError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
-OmegaConf.register_new_resolver("digest_of", lambda value: digest({"value": [str(v) for v in value]}), replace=True)
+# Kept in the cache that Hydra hands from a sweep to its runs, so that all of them see one value.
+OmegaConf.register_new_resolver(
+    "digest_of_command", lambda: digest({"command": sys.argv[1:]}), use_cache=True, replace=True
+)
 
 
 def run_script(config_name: str, main: Callable[[], Any]) -> None:

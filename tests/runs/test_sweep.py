@@ -28,6 +28,14 @@ def test_sweep_ends_in_one_leaderboard(script: Script, regions: Path, tmp_path: 
     assert sorted(path.name for path in folder.glob("*.png")) == ["best.png", "classes.png", "speed.png"]
 
 
+def test_runs_of_a_sweep_lie_in_the_folder_that_the_command_names(script: Script, regions: Path) -> None:
+    data = ["data=table", f"data.table={regions}", "data.kind=regions", "data.label=tissue"]
+    sweep = ["-m", "ranking=nearest_patch,rank_sum", *data]
+    assert script("search", *sweep) == script("search", *sweep) == 0
+    (folder,) = Path("outputs/sweeps").iterdir()
+    assert len(pd.read_csv(folder / "leaderboard.csv")) == 2
+
+
 def test_figure_that_cannot_be_drawn_costs_no_other_result(script: Script, regions: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     data = ["data=table", f"data.table={regions}", "data.kind=regions", "data.label=tissue"]

@@ -32,6 +32,15 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
             _remove(partial)
 
 
+def undo_killed_swap(folder: Path) -> None:
+    """Put the former folder back where a writer was killed between the two renames; for who only reads."""
+    folder = folder.absolute()
+    former = folder.parent / f".{folder.name}.former"
+    if former.exists() and not folder.exists():
+        with folder_lock(folder):
+            _put_back(former, folder)
+
+
 def folder_lock(folder: Path) -> FileLock:
     """The lock that a writer of `folder` holds; to look before writing, hold it around both.
 

@@ -8,7 +8,7 @@ background alike; HERE's queries are one code.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Protocol, runtime_checkable
 
 import faiss
 import numpy as np
-from jaxtyping import Float32, Float64, Int32
+from jaxtyping import Float32, Float64, Int32, Shaped
 
 from src.data.files import written_whole
-from src.index.folder import BACKGROUND_FILE, OpenedFolder
+from src.errors import ConfigError
+from src.index.folder import BACKGROUND_FILE, BACKGROUND_SLIDES_FILE, OpenedFolder
 from src.index.significance import Significance, draw_background, euclidean_distances, significance
-from src.interfaces import Codes, Index, Ranking
+from src.interfaces import Codes, Index, Ranking, joined
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,41 @@ class Background:
     n: int | None
     seed: int
 
-    def draw(self, pool: Codes) -> Codes:
-        """Codes of any kind, drawn from those of the training sample."""
-        return Codes(draw_background(pool.values, self.n, self.seed), pool.n_bits)
+    def draw(self, pool: Codes, slide_ids: Sequence[str]) -> DrawnBackground:
+        """Codes of any kind, drawn from those of the training sample; `slide_ids` names the slide of each of these."""
+        rows = draw_background(np.arange(len(pool))[:, None], self.n, self.seed)[:, 0]
+        slides = np.array([slide_ids[row].encode() for row in rows])
+        return DrawnBackground(Codes(pool.values[rows], pool.n_bits), slides)
+
+
+@dataclass(frozen=True)
+class DrawnBackground:
+    """The codes, and the slides that they are of.
+
+    Attributes:
+        slides: slide_id of each code, UTF-8; None where a folder does not say.
+    """
+
+    codes: Codes
+    slides: Shaped[np.ndarray, " background"] | None = None
+
+    def without(self, slide_ids: Collection[str]) -> DrawnBackground | None:
+        """The codes of the other slides; None where none is left.
+
+        Raises:
+            ConfigError: whose codes they are is not known.
+        """
+        if self.slides is None:
+            raise ConfigError("the index does not say which slides its background is of; build it again to remove some")
+        removed = [slide_id.encode() for slide_id in slide_ids]
+        kept = np.flatnonzero(~np.isin(self.slides, removed))
+        return DrawnBackground(self.codes.take(kept), self.slides[kept]) if len(kept) else None
+
+
+def joined_backgrounds(parts: Sequence[DrawnBackground | None]) -> DrawnBackground | None:
+    """The codes of several databases; None where one has none, as its hits would be compared with others only."""
+    drawn = [part for part in parts if part is not None]
+    return DrawnBackground(joined([part.codes for part in drawn])) if len(drawn) == len(parts) else None
 
 
 @runtime_checkable
@@ -57,16 +90,19 @@ class Hashing(Protocol):
         ...
 
 
-def background_file(background: Codes | None) -> dict[str, Callable[[Path], None]]:
-    """What writes the codes into an index folder, by the name of the file; nothing where there are none."""
-    return {} if background is None else {BACKGROUND_FILE: partial(_write, background)}
+def background_file(background: DrawnBackground | None) -> dict[str, Callable[[Path], None]]:
+    """What writes the codes and their slides into an index folder, by the names of the files; nothing without codes."""
+    if background is None:
+        return {}
+    arrays = {BACKGROUND_FILE: background.codes.values, BACKGROUND_SLIDES_FILE: background.slides}
+    return {name: partial(_write, array) for name, array in arrays.items() if array is not None}
 
 
-def background_in(opened: OpenedFolder, n_bits: int) -> Codes | None:
+def background_in(opened: OpenedFolder, n_bits: int) -> DrawnBackground | None:
     """The codes that an index folder keeps, if it does; `n_bits` is 0 for float codes."""
-    path = opened.folder / BACKGROUND_FILE
-    if BACKGROUND_FILE in opened.manifest["sha256"]:
-        return Codes(np.load(path, allow_pickle=False), n_bits)
+    arrays = [_read(opened, name) for name in (BACKGROUND_FILE, BACKGROUND_SLIDES_FILE)]
+    if arrays[0] is not None:
+        return DrawnBackground(Codes(arrays[0], n_bits), arrays[1])
     log.info("%s has no background, so its hits have no z and p; to have them, build it again", opened.folder)
     return None
 
@@ -101,9 +137,16 @@ def significance_of_hits(
     return significance(squared, distances, official_squared_score) if np.ptp(distances) else None
 
 
-def _write(background: Codes, path: Path) -> None:
+def _write(array: np.ndarray, path: Path) -> None:
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        np.save(file, background.values)
+        np.save(file, array)
+
+
+def _read(opened: OpenedFolder, name: str) -> np.ndarray | None:
+    if name not in opened.manifest["sha256"]:
+        return None
+    array: np.ndarray = np.load(opened.folder / name, allow_pickle=False)
+    return array
 
 
 def _euclidean_distances(

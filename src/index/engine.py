@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -14,20 +14,30 @@ import pandas as pd
 from jaxtyping import Bool, Float32
 
 from src.errors import ConfigError, FeatureFileError, IncompatibleParts, IndexMismatch, SlideError
-from src.index.background import Background, background_file, background_in, significance_of_hits
+from src.index.background import (
+    Background,
+    DrawnBackground,
+    background_file,
+    background_in,
+    joined_backgrounds,
+    significance_of_hits,
+)
 from src.index.codes.fitted import fit_code, fitted_file, load_fitted
 from src.index.codes.learned import expect_weights, weights_digest, weights_file
 from src.index.codes.of_slides import check_summaries, with_places
 from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
 from src.index.indexes.checks import fits
 from src.index.indexes.finishing import finish
+from src.index.indexes.joined import joined_index
+from src.index.indexes.removal import remove_rows
 from src.index.mosaics.standing import standing_for
 from src.index.rankers.classes import report_unlabelled
-from src.index.rankers.fitted import CodesForRanking, fitted_settings, ranking_file, restore_fitted
+from src.index.rankers.fitted import CodesForRanking, codes_seen, fitted_settings, ranking_file, restore_fitted
+from src.index.removed_slides import check_removal, codes_left
 from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
 from src.index.significance import Significance
-from src.index.slide_predictions import SlidePredictions, predictions_file, predictions_in
-from src.index.slide_reports import SlideReports, reports_file, reports_in
+from src.index.slide_predictions import SlidePredictions, joined_predictions, predictions_file, predictions_in
+from src.index.slide_reports import SlideReports, joined_reports, reports_file, reports_in
 from src.index.training_sample import TrainingSample
 from src.index.widening import neighbours_for
 from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures, joined
@@ -83,11 +93,16 @@ class RetrievalEngine:
         self.predictions = SlidePredictions()
         self.reports = SlideReports()
         self._table: RowsTable | None = None
-        self._background: Codes | None = None
+        self._background: DrawnBackground | None = None
         self._feature_dim = 0
         self._code_dim = 0
 
-    def build(self, database: FeatureStore, on_slide: Callable[[str], None] | None = None) -> None:
+    def build(
+        self,
+        database: FeatureStore,
+        on_slide: Callable[[str], None] | None = None,
+        slide_ids: Sequence[str] | None = None,
+    ) -> None:
         """Fit the code and the index on a sample, then add the slides one by one; one slide is in memory at a time.
 
         Slides without patches are left out, counted and named in a warning.
@@ -95,6 +110,7 @@ class RetrievalEngine:
         Args:
             database: the features of the cohort.
             on_slide: called with each slide_id once it is added, for a progress bar.
+            slide_ids: of the database, those that are added now, where `add` does the others; the sample is of all.
 
         Raises:
             ConfigError: an engine that holds a database already, or a database without patches.
@@ -103,26 +119,88 @@ class RetrievalEngine:
             raise ConfigError(
                 f"engine {self.name}: holds {len(self.index)} rows already, expected none; use a new engine"
             )
-        sample = self._sample(database)
+        sample, sampled = self._sample(database)
         self.index.train(sample)
-        self._background = None if self.background is None else self.background.draw(sample)
-        slides, bare, for_ranking = [], [], CodesForRanking(self.ranking)
-        for slide_id in database.slide_ids:
-            slide = database.load(slide_id)
-            if len(slide.features):
-                slides.append(self._add(slide, database.patient_of(slide_id), for_ranking))
-            else:
-                bare.append(slide_id)
-            if on_slide is not None:
-                on_slide(slide_id)
-        if bare:
-            log.warning(
-                "engine %s: left out %d of %d slides, which have no patches: %s",
-                *(self.name, len(bare), len(database.slide_ids), ", ".join(bare)),
-            )
-        finish(self.index)
+        for_ranking = CodesForRanking(self.ranking)
         self._feature_dim = database.dim
+        self._background = None if self.background is None else self.background.draw(sample, sampled)
+        slides = self._add_all(database, database.slide_ids if slide_ids is None else slide_ids, for_ranking, on_slide)
+        finish(self.index)
         self._set_table(RowsTable.of(slides))
+        for_ranking.fit(self.index, self.rows)
+
+    def add(
+        self,
+        database: FeatureStore,
+        on_slide: Callable[[str], None] | None = None,
+        slide_ids: Sequence[str] | None = None,
+    ) -> tuple[str, ...]:
+        """Append the slides that the index lacks; what was fitted stays as it is, but a fitted ranking looks again.
+
+        Args:
+            database: features of the same encoder; slides that are in the index already are skipped.
+            on_slide: called with each slide_id once it is added.
+            slide_ids: of the database, those that are looked at; all of them by default.
+
+        Returns:
+            The slides that were appended.
+
+        Raises:
+            IndexMismatch: features of another dimension.
+            ConfigError: a ranking that has to see all codes, which the index does not keep.
+        """
+        table, known = self._own_table(), set(self.rows.slide_ids)
+        asked = database.slide_ids if slide_ids is None else slide_ids
+        new = [slide_id for slide_id in asked if slide_id not in known]
+        self._check_dim(database.slide_ids[0], database.dim)
+        for_ranking = CodesForRanking(self.ranking)
+        for_ranking.add(codes_seen(self.ranking, self.index))
+        added = self._add_all(database, new, for_ranking, on_slide)
+        if added:
+            self._set_table(RowsTable.joined([table, RowsTable.of(added)]))
+            for_ranking.fit(self.index, self.rows)
+        return tuple(slide.slide_id for slide in added)
+
+    def remove(self, slide_ids: Collection[str]) -> None:
+        """Take slides out, and all that is kept of them; what was fitted to them and to others stays as it is.
+
+        Raises:
+            ConfigError: a slide that is not there, no slide that would be left, or a part that cannot let slides go.
+        """
+        table, rows = self._own_table(), self.rows
+        check_removal(slide_ids, rows)
+        is_removed = np.isin(np.array(rows.slide_ids), list(slide_ids))
+        is_removed_row = is_removed[rows.slide_of_row]
+        seen = codes_seen(self.ranking, self.index)
+        self._background = None if self._background is None else self._background.without(slide_ids)
+        remove_rows(self.index, is_removed_row)
+        self._set_table(table.without(is_removed))
+        self.predictions = self.predictions.without(slide_ids)
+        self.reports = self.reports.without(slide_ids)
+        left = None if seen is None else codes_left(seen, is_removed_row, is_removed)
+        for_ranking = CodesForRanking(self.ranking)
+        for_ranking.add(left)
+        for_ranking.fit(self.index, self.rows)
+
+    def join(self, others: Sequence[RetrievalEngine]) -> None:
+        """Search the databases of other engines too; a fitted ranking looks at all of them together.
+
+        Args:
+            others: of the same parts, without a slide of this one; they are used up.
+
+        Raises:
+            IncompatibleParts: indexes whose distances cannot be compared.
+        """
+        engines = [self, *others]
+        for_ranking = CodesForRanking(self.ranking)
+        for engine in engines:
+            for_ranking.add(codes_seen(engine.ranking, engine.index))
+        tables = [engine._own_table() for engine in engines]
+        self.index = joined_index([engine.index for engine in engines])
+        self._background = joined_backgrounds([engine._background for engine in engines])
+        self.predictions = joined_predictions([engine.predictions for engine in engines])
+        self.reports = joined_reports([engine.reports for engine in engines])
+        self._set_table(RowsTable.joined(tables))
         for_ranking.fit(self.index, self.rows)
 
     def search(self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None = None) -> Ranking:
@@ -178,8 +256,8 @@ class RetrievalEngine:
         """
         if self._background is None:
             return None
-        codes = self.query_codes(query)
-        return significance_of_hits(codes, self._background, ranking, self.index, self.official_squared_score)
+        codes, drawn = self.query_codes(query), self._background.codes
+        return significance_of_hits(codes, drawn, ranking, self.index, self.official_squared_score)
 
     def save(self, folder: Path, provenance: Provenance | None = None) -> None:
         """Write the index folder, whole or not at all.
@@ -191,12 +269,11 @@ class RetrievalEngine:
         Raises:
             ConfigError: an engine without a database.
         """
-        if self._table is None:
-            raise ConfigError(f"engine {self.name}: nothing to save in {folder}, build it first")
+        table = self._own_table()
         entries = self._entries() | asdict(provenance or Provenance())
         more = background_file(self._background) | weights_file(self.code) | fitted_file(self.code)
         more |= ranking_file(self.ranking) | predictions_file(self.predictions) | reports_file(self.reports)
-        write_folder(folder, self.index, self._table, entries, more)
+        write_folder(folder, self.index, table, entries, more)
 
     def load(self, folder: Path, expected: Provenance | None = None) -> None:
         """Read an index folder after checking it.
@@ -255,10 +332,35 @@ class RetrievalEngine:
         width, height = self._table.patch_sizes[self.rows.slide_ids.index(slide_id)].tolist()
         return width, height
 
-    def _sample(self, database: FeatureStore) -> Codes:
+    def _sample(self, database: FeatureStore) -> tuple[Codes, list[str]]:
+        """Codes that the index is fitted on, and the slide of each."""
         slides = self.training_sample.draw(database)
         fit_code(self.code, np.concatenate([features for _, features in slides]))
-        return joined([_encoded(self.code.encode, *drawn) for drawn in slides])
+        parts = [_encoded(self.code.encode, *drawn) for drawn in slides]
+        return joined(parts), [slides[i][0] for i, part in enumerate(parts) for _ in range(len(part))]
+
+    def _add_all(
+        self,
+        database: FeatureStore,
+        slide_ids: Sequence[str],
+        for_ranking: CodesForRanking,
+        on_slide: Callable[[str], None] | None,
+    ) -> list[IndexedSlide]:
+        slides, bare = [], []
+        for slide_id in slide_ids:
+            slide = database.load(slide_id)
+            if len(slide.features):
+                slides.append(self._add(slide, database.patient_of(slide_id), for_ranking))
+            else:
+                bare.append(slide_id)
+            if on_slide is not None:
+                on_slide(slide_id)
+        if bare:
+            log.warning(
+                "engine %s: left out %d of %d slides, which have no patches: %s",
+                *(self.name, len(bare), len(slide_ids), ", ".join(bare)),
+            )
+        return slides
 
     def _add(self, slide: SlideFeatures, patient_id: str, for_ranking: CodesForRanking) -> IndexedSlide:
         kept, features = standing_for(self.mosaic, slide)
@@ -269,13 +371,17 @@ class RetrievalEngine:
         self._code_dim = codes.n_bits or codes.values.shape[1]
         return IndexedSlide(slide.slide_id, patient_id, slide.coords[kept[places]], slide.patch_size_level0)
 
+    def _own_table(self) -> RowsTable:
+        if self._table is None:
+            raise ConfigError(f"engine {self.name}: no database yet, build or load one first")
+        return self._table
+
     def _set_table(self, table: RowsTable) -> None:
         self._table = table
         self.rows = table.rows
 
     def _check_query(self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None) -> None:
-        if self._table is None:
-            raise ConfigError(f"engine {self.name}: no database yet, build or load one before searching")
+        self._own_table()
         if k < 1:
             raise ConfigError(f"engine {self.name}: k is {k}, expected at least 1")
         if is_excluded is not None and len(is_excluded) != len(self.rows):
@@ -284,10 +390,13 @@ class RetrievalEngine:
             )
         if len(query.features) == 0:
             raise SlideError(f"{query.slide_id}: no patches to search with; check its tissue and its size")
-        if query.features.shape[1] != self._feature_dim:
+        self._check_dim(query.slide_id, query.features.shape[1])
+
+    def _check_dim(self, slide_id: str, dim: int) -> None:
+        if dim != self._feature_dim:
             raise IndexMismatch(
-                f"{query.slide_id}: features have {query.features.shape[1]} columns, the index was built with "
-                f"{self._feature_dim}; use the encoder it was built with, or rebuild it with build_index.py"
+                f"{slide_id}: features have {dim} columns, the index was built with {self._feature_dim}; use the "
+                "encoder it was built with, or rebuild it with build_index.py"
             )
 
     def _load_index(self, opened: OpenedFolder) -> None:

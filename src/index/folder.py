@@ -1,10 +1,10 @@
 """An index on disk: `index.faiss` (the index's own file), `rows.parquet`, and `manifest.json`, which vouches for both.
 
-An index of several files has more of them beside the first, named `index.*`. There may be `background.npy`, `head.pt`,
-of a code that was trained, `code.faiss`, of one that was fitted, `predictions.parquet`, what a trained head says of
-each slide, `reports.parquet`, what was said of it, and `ranking.npz`, what a ranking has found of the database. The
-manifest is written last and holds the SHA-256 of the other files and of itself. Reading checks all of them before any
-other reader sees a byte, and nothing is ever unpickled.
+An index of several files has more of them beside the first, named `index.*`. There may be `background.npy`, and in
+`background_slides.npy` whose codes they are, `head.pt`, of a code that was trained, `code.faiss`, of one that was
+fitted, `predictions.parquet`, what a trained head says of each slide, `reports.parquet`, what was said of it, and
+`ranking.npz`, what a ranking has found of the database. The manifest is written last and holds the SHA-256 of the other
+files and of itself. Reading checks all of them before any other reader sees a byte, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ FORMAT_VERSION = 1
 INDEX_FILE = "index.faiss"
 ROWS_FILE = "rows.parquet"
 BACKGROUND_FILE = "background.npy"
+BACKGROUND_SLIDES_FILE = "background_slides.npy"
 HEAD_FILE = "head.pt"
 RANKING_FILE = "ranking.npz"
 CODE_FILE = "code.faiss"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from src.data.files import written_whole
 from src.interfaces import Rows
@@ -57,6 +57,32 @@ class RowsTable:
             np.concatenate([slide.xy for slide in slides]),
         )
         return RowsTable(rows, np.array([slide.patch_size_level0 for slide in slides], dtype=np.int64))
+
+    @staticmethod
+    def joined(tables: Sequence[RowsTable]) -> RowsTable:
+        """The rows of several tables, one after the other; no slide stands in two of them."""
+        parts = [table.rows for table in tables]
+        starts = np.cumsum([0, *(len(part.slide_ids) for part in parts)])
+        rows = Rows(
+            tuple(slide_id for part in parts for slide_id in part.slide_ids),
+            tuple(patient_id for part in parts for patient_id in part.patient_ids),
+            np.concatenate([part.slide_of_row + start for part, start in zip(parts, starts, strict=False)]),
+            np.concatenate([part.xy for part in parts]),
+        )
+        return RowsTable(rows, np.concatenate([table.patch_sizes for table in tables]))
+
+    def without(self, is_removed: Bool[np.ndarray, " slide"]) -> RowsTable:
+        """The table of the other slides."""
+        rows, kept = self.rows, np.flatnonzero(~is_removed)
+        is_kept_row = ~is_removed[rows.slide_of_row]
+        new_place = np.cumsum(~is_removed) - 1
+        left = Rows(
+            tuple(rows.slide_ids[place] for place in kept),
+            tuple(rows.patient_ids[place] for place in kept),
+            new_place[rows.slide_of_row[is_kept_row]],
+            rows.xy[is_kept_row],
+        )
+        return RowsTable(left, self.patch_sizes[kept])
 
     def write(self, path: Path) -> None:
         """Write the parquet file, whole or not at all."""

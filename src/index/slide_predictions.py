@@ -6,7 +6,7 @@ of a relevant mutation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -54,8 +54,13 @@ class SlidePredictions:
     def table(self) -> pd.DataFrame:
         """By slide_id in the order they were added; without columns where there is no head."""
         if self._table is None or self._seen:
-            self._table = pd.DataFrame.from_dict(self._seen, orient="index", dtype=np.float64)
+            seen = pd.DataFrame.from_dict(self._seen, orient="index", dtype=np.float64)
+            self._table, self._seen = pd.concat([part for part in (self._table, seen) if part is not None]), {}
         return self._table
+
+    def without(self, slide_ids: Collection[str]) -> SlidePredictions:
+        """The values of the other slides."""
+        return SlidePredictions(self.table.drop(index=list(slide_ids), errors="ignore"))
 
     def add(self, slide_id: str, code: Code, features: Float32[np.ndarray, "patch feature"]) -> None:
         """Ask the head of a code about the patches that stand for a slide, if there is one."""
@@ -94,6 +99,11 @@ class SlidePredictions:
                 "trained on this target"
             )
         raise ConfigError(f"query.gene={asked}: the head has no such target; it has {', '.join(known[:12])}")
+
+
+def joined_predictions(parts: Sequence[SlidePredictions]) -> SlidePredictions:
+    """The values of several databases."""
+    return SlidePredictions(pd.concat([part.table for part in parts]))
 
 
 def predictions_file(predictions: SlidePredictions) -> dict[str, Callable[[Path], None]]:

@@ -6,7 +6,7 @@ Differs from it: a report that several slides of a patient share is one answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,11 @@ class SlideReports:
         encode = text_code(code).encode_text
         vectors = np.concatenate([encode(batch) for batch in tracked(batches, "vectors of the reports")])
         return cls(texts, vectors[np.searchsorted(distinct, texts.astype(str))])
+
+    def without(self, slide_ids: Collection[str]) -> SlideReports:
+        """The reports of the other slides."""
+        is_kept = ~self.texts.index.isin(list(slide_ids))
+        return SlideReports(self.texts[is_kept], self.vectors[is_kept])
 
     def ranking(
         self,
@@ -93,6 +98,14 @@ class SlideReports:
         said = pd.DataFrame({"text": of_text, "score": cosines}, index=self.texts.index)
         answers = slides.join(said, on="slide_id", how="inner").sort_values("slide_id")
         return answers.drop_duplicates(["patient", "text"])
+
+
+def joined_reports(parts: Sequence[SlideReports]) -> SlideReports:
+    """The reports of several databases."""
+    kept = [part for part in parts if len(part.texts)]
+    if not kept:
+        return SlideReports()
+    return SlideReports(pd.concat([part.texts for part in kept]), np.concatenate([part.vectors for part in kept]))
 
 
 def text_code(code: Code) -> TextCode:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from src.data.whole_folder import undo_killed_swap
 from src.errors import ConfigError
 from src.index.folder import MANIFEST_FILE, head_in, read_manifest
 
@@ -23,7 +24,10 @@ _FREE_CHOICES = ("ranking",)  # takes the rows as they are, whatever the index w
 
 def is_index(folder: str | None) -> bool:
     """True when the folder holds an index."""
-    return bool(folder) and (Path(str(folder)) / MANIFEST_FILE).exists()
+    if not folder:
+        return False
+    undo_killed_swap(Path(str(folder)))
+    return (Path(str(folder)) / MANIFEST_FILE).exists()
 
 
 def chosen_groups() -> set[str]:

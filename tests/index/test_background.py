@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from src.errors import IndexMismatch
-from src.index.background import Background, significance_of_hits
+from src.index.background import Background, DrawnBackground, significance_of_hits
 from src.index.codes.l2 import L2
 from src.index.codes.raw import Raw
 from src.index.engine import RetrievalEngine
@@ -59,7 +59,7 @@ def test_z_and_p_of_a_search_are_those_of_here(golden_dir: Path, official: bool,
         parts = (AllPatches(), Raw(), Flat("l2"), Patches(1), SAMPLE)
         engine = RetrievalEngine("e", *parts, DRAW, official)
         engine.build(store)
-        engine._background = Codes(recorded["background"])
+        engine._background = DrawnBackground(Codes(recorded["background"]))
         asked = slide_of("q", recorded["query"])
         ranking = engine.search(asked, len(recorded["top_index"]))
         found = engine.significance_of(asked, ranking)
@@ -139,10 +139,12 @@ def test_no_hits_have_no_significance_and_raise_nothing() -> None:
 @pytest.mark.parametrize("n", [None, 7])
 def test_a_background_is_drawn_from_the_sample_of_any_kind_of_code(n: int | None) -> None:
     pool = Codes(np.arange(40, dtype=np.uint8).reshape(20, 2), 16)
-    drawn = Background(n, seed=1).draw(pool)
+    background = Background(n, seed=1).draw(pool, [str(row) for row in range(20)])
+    drawn = background.codes
     assert drawn.kind == "binary"
     assert len(drawn) == (n or 20)
-    assert {tuple(row) for row in drawn.values} <= {tuple(row) for row in pool.values}
+    assert background.slides is not None
+    assert np.array_equal(drawn.values, pool.values[background.slides.astype(int)])
 
 
 def test_a_loaded_engine_judges_as_the_one_that_was_saved(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_second_build_and_an_empty_one_are_refused() -> None:
 
 
 def test_an_engine_without_a_database_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nothing to save"):
+    with pytest.raises(ConfigError, match="no database yet"):
         flat_engine().save(tmp_path / "index")
 
 

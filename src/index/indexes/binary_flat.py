@@ -11,11 +11,12 @@ from typing import Any
 
 import faiss
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Int32, UInt8
 
 from src.data.files import written_whole
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
 from src.index.indexes.hamming import hamming
+from src.index.indexes.removal import remove_from_array
 from src.interfaces import CodeKind, Codes, Neighbours
 
 
@@ -54,8 +55,15 @@ class BinaryFlat:
     def distances(self, queries: Codes) -> Int32[np.ndarray, "query row"]:
         """Of every row, for who needs no order."""
         barcodes = checked(queries, self.accepts, self._n_bytes, "binary_flat")
-        stored = faiss.rev_swig_ptr(self._faiss.xb.data(), self._faiss.xb.size())
-        return hamming(barcodes, stored.reshape(len(self), -1))
+        return hamming(barcodes, self._stored)
+
+    def codes(self) -> Codes:
+        """Of every row, without keys; bits that fill the last byte are counted."""
+        return Codes(self._stored.copy(), self._faiss.d)
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up."""
+        remove_from_array(self._faiss, is_removed)
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""
@@ -72,6 +80,11 @@ class BinaryFlat:
 
     def __len__(self) -> int:
         return 0 if self._faiss is None else int(self._faiss.ntotal)
+
+    @property
+    def _stored(self) -> UInt8[np.ndarray, "row byte"]:
+        stored: np.ndarray = faiss.rev_swig_ptr(self._faiss.xb.data(), self._faiss.xb.size())
+        return stored.reshape(len(self), -1)
 
     @property
     def _n_bytes(self) -> int | None:

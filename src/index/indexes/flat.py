@@ -13,6 +13,7 @@ from src.data.files import written_whole
 from src.errors import ConfigError, IncompatibleParts
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
 from src.index.indexes.near_vectors import near_vectors
+from src.index.indexes.removal import remove_from_array
 from src.interfaces import CodeKind, Codes, Neighbours
 
 _UNIT_NORM_TOLERANCE = 1e-3
@@ -68,8 +69,15 @@ class Flat:
         if self.metric != "cosine":
             raise IncompatibleParts("index flat: finds near rows by cosine only; choose index.metric=cosine")
         check_search(1, len(self), excluded, "flat")
-        stored = faiss.rev_swig_ptr(self._faiss.get_xb(), self._faiss.ntotal * self._faiss.d)
-        return near_vectors(self._checked(queries), stored.reshape(len(self), -1), max_distance, excluded)
+        return near_vectors(self._checked(queries), self._stored, max_distance, excluded)
+
+    def codes(self) -> Codes:
+        """Of every row."""
+        return Codes(self._stored.copy())
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up."""
+        remove_from_array(self._faiss, is_removed)
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""
@@ -86,6 +94,11 @@ class Flat:
 
     def __len__(self) -> int:
         return 0 if self._faiss is None else int(self._faiss.ntotal)
+
+    @property
+    def _stored(self) -> Float32[np.ndarray, "row dim"]:
+        stored: np.ndarray = faiss.rev_swig_ptr(self._faiss.get_xb(), self._faiss.ntotal * self._faiss.d)
+        return stored.reshape(len(self), -1)
 
     def _checked(self, codes: Codes) -> Float32[np.ndarray, "row column"]:
         vectors = checked(codes, self.accepts, None if self._faiss is None else self._faiss.d, "flat")

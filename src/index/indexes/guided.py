@@ -84,9 +84,17 @@ class Guided:
         barcodes = checked(queries, self.accepts, self._n_bytes, "guided")
         return self.settings.discovered(Queries(_keys(queries), barcodes), self._sorted().database, excluded)
 
+    def codes(self) -> Codes:
+        """Of every row, keys among them."""
+        return self._sorted().by_row()
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up."""
+        self._new, self._stored = [self.codes().take(np.flatnonzero(~is_removed))], None
+
     def save(self, path: Path) -> None:
         """Write keys and barcodes, in the order of rows, to one .npz file."""
-        stored = self._sorted().by_row()
+        stored = self.codes()
         with written_whole(path) as temporary, temporary.open("wb") as file:
             np.savez(file, keys=_keys(stored), barcodes=stored.values, n_bits=np.array(stored.n_bits))
 

@@ -18,6 +18,7 @@ from jaxtyping import Bool
 from src.data.files import written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
+from src.index.indexes.removal import remove_from_lists
 from src.interfaces import CodeKind, Codes, Neighbours
 
 _log = logging.getLogger(__name__)
@@ -101,6 +102,10 @@ class HnswIvfPq:
         is_padded = isinstance(self._faiss, faiss.IndexPreTransform)
         given = faiss.SearchParametersPreTransform(index_params=parameters) if is_padded else parameters
         return sorted_neighbours(*self._faiss.search(vectors, k, params=given))
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up, quantised as they were."""
+        remove_from_lists(self._faiss, self._ivf, is_removed)
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""

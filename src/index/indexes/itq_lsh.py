@@ -16,6 +16,7 @@ from jaxtyping import Bool, UInt8
 from src.data.files import written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
+from src.index.indexes.removal import remove_from_array
 from src.index.itq import check_n_bits, fitted_binariser
 from src.index.one_thread import one_thread
 from src.interfaces import CodeKind, Codes, Neighbours
@@ -64,6 +65,10 @@ class ItqLsh:
         parameters = faiss.SearchParameters(sel=selector(len(self), excluded))
         distances, rows = self._faiss.search(self._signs(queries), k, params=parameters)
         return sorted_neighbours(distances.astype(np.float32), rows)
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up."""
+        remove_from_array(self._faiss, is_removed)
 
     def hashed(self, codes: Codes) -> Codes:
         """The signs of codes, between which distances are counted."""

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float32
 from src.data.files import written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
+from src.index.indexes.removal import remove_from_lists
 from src.index.one_thread import one_thread
 from src.interfaces import CodeKind, Codes, Neighbours
 
@@ -108,6 +109,14 @@ class Ivf:
         )
         given = faiss.SearchParametersPreTransform(index_params=parameters)
         return sorted_neighbours(*self._faiss.search(vectors, k, params=given))
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up, coded as they were.
+
+        Raises:
+            ConfigError: a fast-scan code.
+        """
+        remove_from_lists(self._faiss, self._ivf, is_removed)
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from src.data.files import written_whole
+from src.errors import ConfigError
 from src.index.folder import RANKING_FILE, OpenedFolder
+from src.index.indexes.removal import KeepsCodes
 from src.interfaces import Codes, FittedRanker, Index, Ranker, Rows
 
 
@@ -24,15 +27,34 @@ class CodesForRanking:
         self.ranking = ranking
         self._seen: list[Codes] = []
 
-    def add(self, codes: Codes) -> None:
-        """Codes that were added to the index, in its order."""
-        if isinstance(self.ranking, FittedRanker):
+    def add(self, codes: Codes | None) -> None:
+        """Codes that the index has, in its order; None of `codes_seen` adds nothing."""
+        if codes is not None and isinstance(self.ranking, FittedRanker):
             self._seen.append(codes)
 
     def fit(self, index: Index, rows: Rows) -> None:
         """Let the ranking find what it needs to know of them."""
         if isinstance(self.ranking, FittedRanker):
             self.ranking.fit(_joined(self._seen), index, rows)
+
+
+def codes_seen(ranking: Ranker, index: Index) -> Codes | None:
+    """The codes of every row, for a ranking that has to see them all again; None where it looks at none.
+
+    What comes with codes beside their values is what the ranking keeps of it under the same names.
+
+    Raises:
+        ConfigError: an index that does not keep its codes as they came in.
+    """
+    if not isinstance(ranking, FittedRanker):
+        return None
+    if not isinstance(index, KeepsCodes):
+        raise ConfigError(
+            f"ranking {type(ranking).__name__} has to see all codes again, which index {type(index).__name__} does not "
+            "keep; build the index again from the whole cohort"
+        )
+    state = ranking.state()
+    return replace(index.codes(), weights=state.get("weights"), summaries=state.get("summaries"))
 
 
 def fitted_settings(ranking: Ranker) -> dict[str, Any] | None:

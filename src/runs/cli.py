@@ -52,12 +52,17 @@ def exit_with(error: Exception) -> NoReturn:
 
 
 def in_full(argument: str) -> str:
-    """`query=FILE` is short for `query.image=FILE`; a mapping is the whole block. Words need no quotes of Hydra's."""
+    """`query=FILE` is short for `query.image=FILE`; a mapping is the whole block. Words need no quotes of Hydra's.
+
+    `query.where.COLUMN=VALUE` names a column that no configuration can know.
+    """
     key, equals, value = argument.partition("=")
     if key == "query" and not value.startswith("{"):
         key = "query.image"
     if key in ("query.image", "query.text") and " " in value and value[0] not in "'\"[{":
         value = "'" + value.replace("'", "\\'") + "'"
+    if key.startswith("query.where."):
+        key = f"+{key}"
     return f"{key}{equals}{value}"
 
 

@@ -20,9 +20,10 @@ from src.runs.plain import plain
 from src.runs.query_answer import Answer
 from src.runs.query_images import opened_images
 from src.runs.query_report import show_answer
-from src.runs.query_run import rows_of_patient, searched_images
+from src.runs.query_run import searched_images
 from src.runs.query_scales import Scale, check_halvings
 from src.runs.query_text import has_image, refuse_without_text, searched_text
+from src.runs.query_where import left_out_rows
 from src.runs.searchable import Searchable, open_searchable
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def answer_fused(cfg: DictConfig, text: str | None) -> Outcome:
         if text is not None:
             refuse_without_text(cfg, text)
         searchable, n_failed = open_searchable(cfg)
-        left_out = rows_of_patient(cfg.query.patient, searchable.engine.rows)
+        left_out = left_out_rows(cfg.query, searchable.engine.rows, searchable.cohort)
         n_all, parts = _n_answers(searchable), {}
         if images:
             parts["image"] = searched_images(images, cfg.query.halvings, searchable, n_all, left_out)[0]

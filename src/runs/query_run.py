@@ -15,14 +15,14 @@ from src.data.encoding import encode_patches
 from src.data.files import write_json
 from src.data.patching import Patcher, Patches
 from src.data.progress import tracked
-from src.errors import ConfigError
 from src.index.significance import Significance
-from src.interfaces import Ranking, Rows, SlideFeatures
+from src.interfaces import Ranking, SlideFeatures
 from src.runs.job import Outcome
 from src.runs.query_answer import Answer
 from src.runs.query_images import QueryImage, opened_images
 from src.runs.query_report import show_answer
 from src.runs.query_scales import AUTO, Scale, check_halvings, halvings_to_try, most_significant
+from src.runs.query_where import left_out_rows
 from src.runs.searchable import Searchable, open_searchable
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def answer_query(cfg: DictConfig) -> Outcome:
     with opened_images(cfg.query, run_dir) as images:
         check_halvings(cfg.query.halvings, images)
         searchable, n_failed = open_searchable(cfg)
-        left_out = rows_of_patient(cfg.query.patient, searchable.engine.rows)
+        left_out = left_out_rows(cfg.query, searchable.engine.rows, searchable.cohort)
         chosen, scales = searched_images(images, cfg.query.halvings, searchable, cfg.k, left_out)
         write_json(run_dir / "timing.json", chosen.timing)
         show_answer(cfg, Answer.of(chosen, scales, searchable.engine), searchable)
@@ -60,22 +60,6 @@ def searched_images(
     tried = halvings_to_try(halvings, images, [_patcher(image, searchable) for image in images])
     scales = [_search(n, images, searchable, k, left_out) for n in tracked(tried, "scales of the query")]
     return most_significant(scales) if halvings == AUTO else scales[0], scales
-
-
-def rows_of_patient(patient_id: str | int | None, rows: Rows) -> Bool[np.ndarray, " row"] | None:
-    """The rows of a patient, which are left out; None without a patient.
-
-    Raises:
-        ConfigError: the index has no such patient.
-    """
-    if patient_id is None:
-        return None
-    if str(patient_id) not in rows.patient_ids:
-        raise ConfigError(
-            f"query.patient={patient_id} is not in the index; it has {', '.join(rows.patient_ids[:5])}, ..."
-        )
-    is_own = np.array([patient == str(patient_id) for patient in rows.patient_ids])
-    return np.asarray(is_own[rows.slide_of_row])
 
 
 def ranked(

@@ -27,8 +27,9 @@ from src.runs.index_config import is_index
 from src.runs.job import Outcome
 from src.runs.query_answer import Answer
 from src.runs.query_report import show_answer
-from src.runs.query_run import ranked, rows_of_patient
+from src.runs.query_run import ranked
 from src.runs.query_scales import Scale
+from src.runs.query_where import left_out_rows
 from src.runs.searchable import Searchable, open_searchable
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def answer_text(cfg: DictConfig, text: str) -> Outcome:
     """Search for words and show the hits."""
     refuse_without_text(cfg, text)
     searchable, n_failed = open_searchable(cfg)
-    left_out = rows_of_patient(cfg.query.patient, searchable.engine.rows)
+    left_out = left_out_rows(cfg.query, searchable.engine.rows, searchable.cohort)
     shown = searched_text(text, searchable, cfg.k, left_out)
     write_json(Path(cfg.paths.run_dir) / "timing.json", shown.timing)
     show_answer(cfg, Answer.of(shown, [shown], searchable.engine), searchable)

@@ -11,7 +11,9 @@ from omegaconf import DictConfig
 from src.data.files import write_json
 from src.data.mosaic_preview import MOSAICS_FOLDER
 from src.index.folder import MANIFEST_FILE
+from src.runs.changed_index import refuse_build
 from src.runs.job import Outcome
+from src.runs.living_run import asks_for_change, change_index
 from src.runs.loggers import log_artifact, log_config, log_metrics, open_loggers
 from src.runs.mosaic_pictures import write_mosaic_pictures
 from src.runs.prepare import Database, prepare_cohort, prepare_database, prepare_features
@@ -20,7 +22,12 @@ log = logging.getLogger(__name__)
 
 
 def build_index(cfg: DictConfig) -> Outcome:
-    """Build the index of a cohort, or say that it is there already; manifest and timing go to the run's folder."""
+    """Build the index of a cohort, or say that it is there already, or change one; manifest and timing are logged."""
+    if asks_for_change(cfg):
+        database, n_failed = change_index(cfg)
+        _log_index(cfg, database, {"change_s": round(database.build_seconds, 3)})
+        return Outcome(n_failed_slides=n_failed)
+    refuse_build(cfg.index_dir)
     cohort = prepare_cohort(cfg)
     features = prepare_features(cfg, cohort)
     database = prepare_database(cfg, cohort, features)

@@ -21,7 +21,7 @@ from src.data.extraction import Extraction, SlideStatus, write_status_table
 from src.data.feature_folder import FeatureFolder, open_feature_folder
 from src.data.files import digest
 from src.data.patching import GridPatcher, Patcher, Patching
-from src.data.progress import progress_bar, tracked
+from src.data.progress import tracked
 from src.data.timed_encoder import TimedEncoder
 from src.errors import FeatureFileError, IncompatibleParts
 from src.index.codes.learned import weights_digest
@@ -31,10 +31,12 @@ from src.index.rankers.fitted import fitted_settings
 from src.index.slide_predictions import predicts
 from src.interfaces import Encoder
 from src.runs.auto_code import with_trained_code
+from src.runs.changed_index import changes_of, only_indexed, refuse_build
 from src.runs.encoder_cost import kept_ms_per_patch
 from src.runs.encoders import encoder_of, train_key_encoder
 from src.runs.kept_reports import reports_to_keep
 from src.runs.plain import plain
+from src.runs.resumable_build import build_resumably, forget_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +88,9 @@ class Database:
 
 
 def prepare_cohort(cfg: DictConfig) -> Cohort:
-    """The cohort of `data=`."""
+    """The cohort of `data=`; where slides were added to or removed from the index, those that it has."""
     cohort: Cohort = instantiate(cfg.data, _convert_="all")
+    cohort = only_indexed(cohort, OmegaConf.select(cfg, "index_dir"))
     n_patients = cohort.table["patient_id"].nunique()
     log.info("cohort %s: %d %s of %d patients", cohort.name, len(cohort.table), cohort.kind, n_patients)
     return cohort
@@ -134,18 +137,21 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
     texts = reports_to_keep(cfg, cohort, engine.code)
     key = _index_key(cfg, features, engine, texts)
     folder = Path(cfg.index_dir or Path(cfg.paths.cache_dir) / cohort.name / "index" / f"{cfg.engine.name}-{key}")
+    if not cfg.index_dir:
+        refuse_build(folder)  # one of the cache, changed by its path
     built = _built_with(folder)
-    if built.get("key") == key:
+    if built.get("key") == key or changes_of(folder):
         engine.load(folder)
         seconds = float(built.get("build_s", 0))
         log.info("index: reused %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
     else:
         started = time.perf_counter()
-        _build(engine, features.store)
+        build_resumably(engine, features.store, folder, key, cfg.slides_per_checkpoint)
         if len(texts):
             engine.keep_reports(texts)
         seconds = time.perf_counter() - started
         engine.save(folder, _provenance(cfg, cohort, features, key, seconds))
+        forget_checkpoint(folder)
         log.info("index: built %s, %d rows in %.1f s", folder, len(engine.rows), seconds)
     engine.use_labels(all_labels(cohort))
     return Database(engine, folder, seconds)
@@ -239,11 +245,6 @@ def _built_with(folder: Path) -> dict[str, Any]:
     return dict(read_manifest(folder)["config"])
 
 
-def _build(engine: RetrievalEngine, store: FeatureFolder) -> None:
-    with progress_bar(f"index, {engine.name}", len(store.slide_ids)) as step:
-        engine.build(store, on_slide=lambda _: step())
-
-
 def _provenance(cfg: DictConfig, cohort: Cohort, features: Features, key: str, build_s: float) -> Provenance:
     return Provenance(
         encoder=features.encoder.name,
@@ -254,6 +255,7 @@ def _provenance(cfg: DictConfig, cohort: Cohort, features: Features, key: str, b
         config={
             "key": key,
             "build_s": round(build_s, 3),
+            "cohort": cohort.name,
             "cohort_kind": cohort.kind,
             "choices": _choices(),
             **_remembered(cfg),

@@ -19,6 +19,7 @@ from src.runs.query_scales import Scale
 from src.runs.query_tables import (
     CHANCE_COLUMNS,
     REPORT,
+    cohorts_of,
     hits_table,
     labels_of,
     predictions_table,
@@ -47,11 +48,13 @@ def show_answer(cfg: DictConfig, answer: Answer, searchable: Searchable) -> None
     """
     run_dir = Path(cfg.paths.run_dir)
     ranks = ranks_of(answer)
-    labels = labels_of(searchable.cohort).join(ranks, how="outer")
+    origins = cohorts_of(searchable.origins)
+    labels = labels_of(searchable.cohort).drop(columns=list(origins), errors="ignore")
+    labels = labels.join(origins, how="outer").join(ranks, how="outer")
     hits = with_reports(hits_table(answer.shown.ranking, answer.shown.significance, labels), searchable)
     write_tables(run_dir, hits, answer)
     label = searchable.cohort.label if searchable.cohort else None
-    print_answer(hits, answer, answer.asked, [name for name in (label, *ranks, REPORT) if name in hits])
+    print_answer(hits, answer, answer.asked, [name for name in (label, *origins, *ranks, REPORT) if name in hits])
     report = _report(hits, [str(label) for label in labels.columns], answer, searchable)
     write_query_report(run_dir / "report.html", report)
     log.info("report: %s", run_dir / "report.html")

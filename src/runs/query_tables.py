@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from src.interfaces import Hit, Ranking
 from src.runs.query_answer import Answer
 from src.runs.query_scales import Scale
 from src.runs.searchable import Searchable
+from src.runs.several_indexes import COHORT
 
 REPORT = "report"
 CHANCE_COLUMNS = ("z", "p", "p_adjusted")
@@ -52,6 +54,11 @@ def labels_of(cohort: Cohort | None) -> pd.DataFrame:
     own = ("rank", *(field.name for field in fields(Hit)), *CHANCE_COLUMNS)
     shown = [name for name in cohort.label_columns if name not in own]
     return cohort.table.set_index("slide_id")[shown].map(str, na_action="ignore")
+
+
+def cohorts_of(origins: Mapping[str, str]) -> pd.DataFrame:
+    """By slide_id its cohort, where several are searched as one; else empty."""
+    return pd.DataFrame({COHORT: pd.Series(dict(origins))}) if origins else pd.DataFrame()
 
 
 def ranks_of(answer: Answer) -> pd.DataFrame:

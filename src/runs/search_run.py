@@ -12,13 +12,16 @@ from src.runs.protocol_run import measure_again, run_protocol
 from src.runs.query_fused import answer_fused
 from src.runs.query_run import answer_query
 from src.runs.query_text import answer_text, has_image, text_of
+from src.runs.several_indexes import are_several, with_first_config
 
 
 def search(cfg: DictConfig) -> Outcome:
     """Choose by what was given: `rankings`, `query.image`, `query.text`, `query.gene`, several of these, or none."""
     if cfg.rankings:
         return measure_again(cfg)
-    if is_index(cfg.index_dir):
+    if are_several(cfg.index_dir):
+        cfg = with_first_config(cfg)
+    elif is_index(cfg.index_dir):
         cfg = with_index_config(cfg)
     elif cfg.index_dir and "data" not in chosen_groups():
         raise ConfigError(
@@ -30,4 +33,8 @@ def search(cfg: DictConfig) -> Outcome:
         return answer_fused(cfg, text)
     if text is not None:
         return answer_text(cfg, text)
-    return run_protocol(cfg) if cfg.query.image is None else answer_query(cfg)
+    if cfg.query.image is not None:
+        return answer_query(cfg)
+    if are_several(cfg.index_dir):
+        raise ConfigError("index_dir names several indexes, which are asked by a query; a protocol takes one of them")
+    return run_protocol(cfg)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ from src.runs.prepare import (
     prepare_features,
     refuse_unused_head,
 )
+from src.runs.several_indexes import (
+    are_several,
+    check_alike,
+    config_of,
+    joined_cohort,
+    joined_manifest,
+    names_of,
+    origins_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +50,7 @@ class Searchable:
         cohort: None where it is not at hand.
         features: of the cohort; None where they are not at hand.
         finds_reports: what is answered is reports, and not slides.
+        origins: the cohort of each slide, where several indexes are searched as one.
     """
 
     engine: RetrievalEngine
@@ -50,11 +61,14 @@ class Searchable:
     cohort: Cohort | None
     features: FeatureStore | None
     finds_reports: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_searchable(cfg: DictConfig) -> tuple[Searchable, int]:
-    """The index of `index_dir` as it is, or the one that the configuration asks for, made where it is missing."""
+    """The index of `index_dir` as it is, or several; or the one that is asked for, made where it is missing."""
     finds_reports = cfg.query.find == REPORTS
+    if are_several(cfg.index_dir):
+        return replace(opened_as_one(cfg), finds_reports=finds_reports), 0
     if is_index(cfg.index_dir):
         return replace(_opened(cfg), finds_reports=finds_reports), 0
     cohort = prepare_cohort(cfg)
@@ -81,6 +95,28 @@ def _opened(cfg: DictConfig) -> Searchable:
         engine.use_labels(all_labels(cohort))
         features = find_features(cfg, cohort, encoder, patching)
     return Searchable(engine, folder, manifest, encoder, patching, cohort, features)
+
+
+def opened_as_one(cfg: DictConfig) -> Searchable:
+    """The indexes that `index_dir` lists."""
+    return _joined([_opened(config_of(cfg, folder)) for folder in cfg.index_dir])
+
+
+def _joined(parts: Sequence[Searchable]) -> Searchable:
+    """Several indexes as one; features stay where they are, so that hits have no heat maps."""
+    folders, manifests = [part.folder for part in parts], [part.manifest for part in parts]
+    check_alike(folders, manifests)
+    names = names_of(folders, manifests)
+    origins = origins_of(names, [part.engine.rows for part in parts])
+    first, *others = parts
+    cohorts = {name: part.cohort for name, part in zip(names, parts, strict=True)}
+    cohort = joined_cohort(cohorts, first.cohort.label if first.cohort else None)
+    first.engine.join([part.engine for part in others])
+    if cohort is not None:
+        first.engine.use_labels(all_labels(cohort))
+    log.info("%d indexes as one: %d rows of %d slides", len(parts), len(first.engine.rows), len(origins))
+    manifest = joined_manifest(manifests)
+    return replace(first, manifest=manifest, cohort=cohort, features=None, origins=origins)
 
 
 def _cohort_if_at_hand(cfg: DictConfig) -> Cohort | None:

@@ -50,7 +50,7 @@ def show_answer(cfg: DictConfig, answer: Answer, searchable: Searchable) -> None
     ranks = ranks_of(answer)
     origins = cohorts_of(searchable.origins)
     labels = labels_of(searchable.cohort).drop(columns=list(origins), errors="ignore")
-    labels = labels.join(origins, how="outer").join(ranks, how="outer")
+    labels = ranks.join(origins, how="outer").join(labels, how="outer")  # the page folds up what comes last
     hits = with_reports(hits_table(answer.shown.ranking, answer.shown.significance, labels), searchable)
     write_tables(run_dir, hits, answer)
     label = searchable.cohort.label if searchable.cohort else None

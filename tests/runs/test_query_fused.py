@@ -55,7 +55,8 @@ def test_a_gene_finds_the_slides_that_the_head_predicts_it_for(
 
     image = [f"query.image={regions.parent / 'r3.png'}", "query.mpp=0.5"]
     assert script("search", "index_dir=index", *image, f"query.gene={gene}", "hydra.run.dir=both") == 0
-    assert {"image rank", "gene rank"} <= set(hits("both"))
+    columns = hits("both").columns.tolist()
+    assert columns.index("gene rank") == columns.index("image rank") + 1 == columns.index("p_adjusted") + 2
     assert "gene rank" in Path("both/report.html").read_text()
 
     capsys.readouterr()

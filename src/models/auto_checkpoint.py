@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def trained_once(folder: Path, name: str, shaped_by: Mapping[str, Any], train: C
     """The checkpoint that these settings and data give: the one that is there, else trained now.
 
     Of several processes one trains, and the others wait for it. A training that fails or is killed leaves no file.
+    It is kept to one thread: what several threads add up, and so the weights, would differ with their number.
 
     Args:
         folder: where checkpoints are kept.
@@ -39,9 +41,21 @@ def trained_once(folder: Path, name: str, shaped_by: Mapping[str, Any], train: C
             return path
         log.info("checkpoint=auto: %s is trained once on this cohort; give checkpoint=FILE for weights of yours", name)
         started = time.perf_counter()
-        with written_whole(path) as temporary:
+        with written_whole(path) as temporary, _one_thread():
             train(temporary)
         seconds = round(time.perf_counter() - started, 1)
         write_json(path.with_suffix(".json"), {"trained_s": seconds, **shaped_by})
     log.info("checkpoint=auto: trained %s in %.1f s", path, seconds)
     return path
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
+import torch
 
 from src.models.auto_checkpoint import trained_once
 
@@ -34,6 +35,20 @@ def test_it_is_trained_once_and_then_reused(tmp_path: Path, caplog: pytest.LogCa
     assert first.read_text() == "weights"
     assert f"trained {first}" in caplog.text
     assert f"reused {first}" in caplog.text
+
+
+def test_torch_trains_on_one_thread_and_has_its_others_back(tmp_path: Path) -> None:
+    before, used = torch.get_num_threads(), []
+
+    def train(path: Path) -> None:
+        used.append(torch.get_num_threads())
+        path.write_text("weights")
+
+    torch.set_num_threads(3)
+    trained_once(tmp_path, "vqvae", {}, train)
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert (used, after) == ([1], 3)
 
 
 def test_other_settings_are_another_checkpoint(tmp_path: Path) -> None:

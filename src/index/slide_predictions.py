@@ -18,6 +18,7 @@ from src.data.files import written_whole
 from src.errors import ConfigError
 from src.index.codes.learned import weights_digest
 from src.index.folder import PREDICTIONS_FILE, OpenedFolder
+from src.index.rankers.best_slides import best_slides
 from src.interfaces import Code, Hit, Ranking, Rows
 from src.models.predicted import Predicted
 
@@ -84,9 +85,8 @@ class SlidePredictions:
         """
         values = self.table[self._column(asked)].reindex(list(rows.slide_ids)).to_numpy()
         first_row = np.searchsorted(rows.slide_of_row, np.arange(len(rows.slide_ids)))
-        order = np.lexsort((np.array(rows.slide_ids, dtype=str), -values))
-        allowed = [i for i in order.tolist() if is_excluded is None or not is_excluded[first_row[i]]]
-        return Ranking(asked, _hits(allowed[:k], values, first_row, rows))
+        best = best_slides(values, first_row, rows, k, is_excluded)
+        return Ranking(asked, _hits(best.tolist(), values, first_row, rows))
 
     def _column(self, asked: str) -> str:
         known = [str(name) for name in self.table]

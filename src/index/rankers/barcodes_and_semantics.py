@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 from src.errors import ConfigError
+from src.index.rankers.best_slides import best_slides
 from src.index.rankers.median_of_minima import median_of_minima
 from src.index.rankers.merging import MergedHits, as_hits, merged
 from src.interfaces import Codes, Index, Neighbours, Ranked, Ranking, Rows
@@ -66,8 +67,7 @@ class BarcodesAndSemantics:
         """The `k` nearest slides, each at the barcode that is nearest to any of the query's; ties by slide_id."""
         slides = merged(neighbours, rows).nearest_of_each_slide()
         distances = self.distances(neighbours, rows)[slides.slides]
-        names = np.array(rows.slide_ids, dtype=str)[slides.slides]
-        best = np.lexsort((names, distances))[:k]
+        best = np.lexsort((rows.alphabetical[slides.slides], distances))[:k]
         return Ranking(query_id, as_hits(slides.take(best), 0 - distances[best], rows))
 
     def distances(self, neighbours: Neighbours, rows: Rows) -> Float64[np.ndarray, " slide"]:
@@ -97,9 +97,7 @@ class BarcodesAndSemantics:
         """
         last_row = np.searchsorted(rows.slide_of_row, np.arange(len(rows.slide_ids)), side="right") - 1
         cosines = self._summaries @ summary
-        order = np.lexsort((np.array(rows.slide_ids, dtype=str), -cosines))
-        allowed = [i for i in order.tolist() if is_excluded is None or not is_excluded[last_row[i]]]
-        best = np.array(allowed[:k], dtype=np.int64)
+        best = best_slides(cosines, last_row, rows, k, is_excluded)
         hits = MergedHits(last_row[best], best, 1 - cosines[best])
         return Ranking(query_id, as_hits(hits, cosines[best], rows))
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool
 
 from src.data.files import written_whole
 from src.errors import ConfigError
-from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
+from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
 from src.index.indexes.removal import remove_from_lists
 from src.interfaces import CodeKind, Codes, Neighbours
 
@@ -55,9 +55,8 @@ class HnswIvfPq:
     distance_unit = "squared Euclidean, approximate"
 
     def __init__(self, M: int, m: int, nlist: int, nbits: int, nprobe: int, efSearch: int, efConstruction: int) -> None:
-        _check_positive(
-            M=M, m=m, nlist=nlist, nbits=nbits, nprobe=nprobe, efSearch=efSearch, efConstruction=efConstruction
-        )
+        counts = {"M": M, "m": m, "nlist": nlist, "nbits": nbits, "nprobe": nprobe}
+        check_positive("hnsw_ivfpq", **counts, efSearch=efSearch, efConstruction=efConstruction)
         if nbits > 8:
             raise ConfigError(f"index hnsw_ivfpq: nbits is {nbits}, expected at most 8")
         self.M = M
@@ -159,9 +158,3 @@ def _fitted(asked: _Shape, n_vectors: int) -> _Shape:
     if fitted != asked:
         _log.warning("index hnsw_ivfpq: %s lowered to %s for %d training vectors", asked, fitted, n_vectors)
     return fitted
-
-
-def _check_positive(**values: int) -> None:
-    for name, value in values.items():
-        if value < 1:
-            raise ConfigError(f"index hnsw_ivfpq: {name} is {value}, expected at least 1")

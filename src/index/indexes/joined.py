@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +11,8 @@ from jaxtyping import Bool
 
 from src.errors import ConfigError, IncompatibleParts
 from src.index.background import Hashing
-from src.index.indexes.checks import check_search, sorted_neighbours
+from src.index.indexes.checks import check_search
+from src.index.indexes.merged_search import merged_search
 from src.index.indexes.removal import KeepsCodes
 from src.interfaces import Codes, Index, Neighbours
 
@@ -55,15 +55,7 @@ class Joined:
     def search(self, queries: Codes, k: int, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
         """The `k` nearest rows of each query."""
         check_search(k, len(self), excluded, "joined")
-        found, start = [], 0
-        for index in self.indexes:
-            end = start + len(index)
-            part = index.search(queries, k, None if excluded is None else excluded[start:end])
-            found.append(replace(part, rows=np.where(part.rows < 0, -1, part.rows + start)))
-            start = end
-        distances = np.concatenate([part.distances for part in found], axis=1)
-        nearest = sorted_neighbours(distances, np.concatenate([part.rows for part in found], axis=1))
-        return Neighbours(nearest.distances[:, :k], nearest.rows[:, :k])
+        return merged_search(self.indexes, queries, k, excluded)
 
     def describe(self) -> dict[str, Any]:
         """What each index became."""

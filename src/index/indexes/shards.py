@@ -12,7 +12,8 @@ from jaxtyping import Bool
 
 from src.data.files import write_json
 from src.errors import ConfigError
-from src.index.indexes.checks import check_positive, check_search, sorted_neighbours
+from src.index.indexes.checks import check_positive, check_search
+from src.index.indexes.merged_search import merged_search
 from src.interfaces import Codes, Index, Neighbours
 
 
@@ -58,18 +59,7 @@ class Shards:
     def search(self, queries: Codes, k: int, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
         """The `k` nearest rows of each query."""
         check_search(k, len(self), excluded, "shards")
-        starts = np.cumsum([0, *map(len, self._shards)]).tolist()
-        found = [
-            _shifted(
-                shard.search(queries, k, None if excluded is None else excluded[start : start + len(shard)]), start
-            )
-            for shard, start in zip(self._shards, starts, strict=False)
-        ]
-        nearest = sorted_neighbours(
-            np.concatenate([each.distances for each in found], axis=1),
-            np.concatenate([each.rows for each in found], axis=1),
-        )
-        return Neighbours(nearest.distances[:, :k], nearest.rows[:, :k])
+        return merged_search(self._shards, queries, k, excluded)
 
     def save(self, path: Path) -> None:
         """Write each shard's files, and how many there are."""
@@ -96,10 +86,6 @@ class Shards:
         assert self._sample is not None
         shard.train(self._sample)
         self._shards.append(shard)
-
-
-def _shifted(found: Neighbours, start: int) -> Neighbours:
-    return Neighbours(found.distances, np.where(found.rows < 0, -1, found.rows + start))
 
 
 def _path_of(path: Path, number: int) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from src.errors import ConfigError, IncompatibleParts
-from src.index.one_thread import one_thread
+from src.models.one_thread import one_thread
 
 _log = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from src.data.files import digest, write_json, written_whole
 from src.data.whole_folder import folder_lock
+from src.models.one_thread import one_thread
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +41,9 @@ def trained_once(folder: Path, name: str, shaped_by: Mapping[str, Any], train: C
             return path
         log.info("checkpoint=auto: %s is trained once on this cohort; give checkpoint=FILE for weights of yours", name)
         started = time.perf_counter()
-        with written_whole(path) as temporary, _one_thread():
+        with written_whole(path) as temporary, one_thread():
             train(temporary)
         seconds = round(time.perf_counter() - started, 1)
         write_json(path.with_suffix(".json"), {"trained_s": seconds, **shaped_by})
     log.info("checkpoint=auto: trained %s in %.1f s", path, seconds)
     return path
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

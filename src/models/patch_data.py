@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from src.data.cohort import SPLIT_COLUMN, Cohort, SlideRecord
 from src.data.files import digest, slide_digest
+from src.data.open_slides import OpenSlides
 from src.data.patching import Patcher, Patches
 from src.data.progress import tracked
 from src.data.slide import PyramidSlide, open_slide
@@ -28,7 +29,6 @@ from src.errors import CohortError, ConfigError, CorruptTiles, SlideError
 from src.interfaces import Image
 from src.models.bags import EpochSampler, LateLoader, seed_of
 from src.models.held_back import held_back
-from src.models.open_slides import OpenSlides
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from jaxtyping import Bool
 
 from src.data.files import written_whole
 from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
-from src.index.one_thread import one_thread
 from src.interfaces import CodeKind, Codes, Neighbours
+from src.models.one_thread import one_thread
 
 
 class BinaryHnsw:

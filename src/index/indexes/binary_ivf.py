@@ -18,8 +18,8 @@ from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked
 from src.index.indexes.ivf import lists_for
 from src.index.indexes.over_fetch import Found, over_fetched
-from src.index.one_thread import one_thread
 from src.interfaces import CodeKind, Codes, Neighbours
+from src.models.one_thread import one_thread
 
 
 class BinaryIvf:

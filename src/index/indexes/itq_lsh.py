@@ -18,8 +18,8 @@ from src.errors import ConfigError
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
 from src.index.indexes.removal import remove_from_array
 from src.index.itq import check_n_bits, fitted_binariser
-from src.index.one_thread import one_thread
 from src.interfaces import CodeKind, Codes, Neighbours
+from src.models.one_thread import one_thread
 
 
 class ItqLsh:

@@ -21,8 +21,8 @@ from src.data.files import written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
 from src.index.indexes.removal import remove_from_lists
-from src.index.one_thread import one_thread
 from src.interfaces import CodeKind, Codes, Neighbours
+from src.models.one_thread import one_thread
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from src.errors import ConfigError
-from src.index.one_thread import one_thread
+from src.models.one_thread import one_thread
 
 
 class Clusters(NamedTuple):

@@ -9,8 +9,8 @@ import PIL.Image
 import pytest
 
 from src.data.cohort import SlideRecord
+from src.data.open_slides import OpenSlides
 from src.data.slide import PyramidSlide, open_slide
-from src.models.open_slides import OpenSlides
 
 SIDE_PX = 16
 

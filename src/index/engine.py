@@ -31,6 +31,7 @@ from src.index.indexes.finishing import finish
 from src.index.indexes.joined import joined_index
 from src.index.indexes.removal import remove_rows
 from src.index.mosaics.standing import standing_for
+from src.index.part_name import part_name
 from src.index.rankers.classes import report_unlabelled
 from src.index.rankers.fitted import CodesForRanking, codes_seen, fitted_settings, ranking_file, restore_fitted
 from src.index.removed_slides import check_removal, codes_left
@@ -436,7 +437,7 @@ def _encoded(
 def _check_kinds(code: Code, index: Index) -> None:
     if not fits(code.kind, index.accepts):
         raise IncompatibleParts(
-            f"index {_name(index)} takes {index.accepts} codes, code {_name(code)} gives {code.kind} ones; "
+            f"index {part_name(index)} takes {index.accepts} codes, code {part_name(code)} gives {code.kind} ones; "
             f"choose a code= that gives {index.accepts} codes or an index= that takes {code.kind} ones"
         )
 
@@ -444,17 +445,13 @@ def _check_kinds(code: Code, index: Index) -> None:
 def _check_unit(index: Index, ranking: Ranker) -> None:
     if ranking.distance_unit not in (None, index.distance_unit):
         raise IncompatibleParts(
-            f"ranking {_name(ranking)} judges distances in {ranking.distance_unit}, index {_name(index)} states "
-            f"{index.distance_unit}; choose another ranking= or index="
+            f"ranking {part_name(ranking)} judges distances in {ranking.distance_unit}, index {part_name(index)} "
+            f"states {index.distance_unit}; choose another ranking= or index="
         )
 
 
 def _label(value: Any) -> str | None:
     return None if pd.isna(value) else str(value)
-
-
-def _name(part: object) -> str:
-    return type(part).__module__.rpartition(".")[2]
 
 
 def _type_name(part: object) -> str:

@@ -18,6 +18,7 @@ from src.data.progress import tracked
 from src.errors import ConfigError, IncompatibleParts
 from src.index.codes.of_texts import TextCode
 from src.index.folder import REPORTS_FILE, OpenedFolder
+from src.index.part_name import part_name
 from src.interfaces import Code, Hit, Ranking, Rows
 
 _BATCH = 32  # texts that are encoded together
@@ -115,9 +116,9 @@ def text_code(code: Code) -> TextCode:
         IncompatibleParts: it has none.
     """
     if not isinstance(code, TextCode):
-        name = type(code).__module__.rpartition(".")[2]
         raise IncompatibleParts(
-            f"code {name} puts no reports among slides; leave out reports= and query.find=, or say engine=pathsearch"
+            f"code {part_name(code)} puts no reports among slides; leave out reports= and query.find=, or say "
+            "engine=pathsearch"
         )
     return code
 

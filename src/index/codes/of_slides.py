@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from src.errors import IncompatibleParts
+from src.index.part_name import part_name
 from src.interfaces import Code, Codes, Ranker
 
 
@@ -42,15 +43,11 @@ def check_summaries(code: Code, ranking: Ranker) -> None:
     """Raise IncompatibleParts for a ranking of summaries without these, or of patches without patches."""
     if isinstance(ranking, CountsSummaries) and not isinstance(code, SlideCode):
         raise IncompatibleParts(
-            f"ranking {_name(ranking)} compares slides as a whole, code {_name(code)} codes each patch for itself; "
-            "choose code=pathsearch, or another ranking="
+            f"ranking {part_name(ranking)} compares slides as a whole, code {part_name(code)} codes each patch for "
+            "itself; choose code=pathsearch, or another ranking="
         )
     if isinstance(code, SlideCode) and ranking.ranks == "patches":
         raise IncompatibleParts(
-            f"ranking {_name(ranking)} ranks patches, code {_name(code)} codes slides as a whole; choose a ranking= of "
-            "slides, or another code="
+            f"ranking {part_name(ranking)} ranks patches, code {part_name(code)} codes slides as a whole; choose a "
+            "ranking= of slides, or another code="
         )
-
-
-def _name(part: object) -> str:
-    return type(part).__module__.rpartition(".")[2]

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from src.errors import ConfigError
 from src.index.indexes.checks import selector
+from src.index.part_name import part_name
 from src.interfaces import Codes, Index
 
 
@@ -38,8 +39,9 @@ def remove_rows(index: Index, is_removed: Bool[np.ndarray, " row"]) -> None:
         ConfigError: an index that cannot.
     """
     if not isinstance(index, Removable):
-        name = type(index).__module__.rpartition(".")[2]
-        raise ConfigError(f"index {name} cannot remove rows; build it again from a cohort without these slides")
+        raise ConfigError(
+            f"index {part_name(index)} cannot remove rows; build it again from a cohort without these slides"
+        )
     index.remove(is_removed)
 
 

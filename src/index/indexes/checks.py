@@ -42,8 +42,8 @@ def checked(codes: Codes, accepts: CodeKind, dim: int | None, index: str) -> Sha
             f"index {index}: codes have {codes.values.shape[1]} columns, the index has {dim}; "
             "use the encoder it was built with, or rebuild it with build_index.py"
         )
-    n_bad = int(np.sum(~np.isfinite(codes.values).all(axis=1)))
-    if n_bad:
+    if not np.isfinite(codes.values).all():
+        n_bad = int(np.sum(~np.isfinite(codes.values).all(axis=1)))
         raise ConfigError(
             f"index {index}: {n_bad} of {len(codes)} codes hold NaN or infinity; extract their features again"
         )

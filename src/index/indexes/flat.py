@@ -1,19 +1,20 @@
-"""Exact search over every row: the reference that approximate indexes are measured against (faiss IndexFlat)."""
+"""Exact search over every row: the reference that approximate indexes are measured against (faiss's file)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from src.data.files import written_whole
 from src.errors import ConfigError, IncompatibleParts
-from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
+from src.index.indexes.checks import check_search, checked
+from src.index.indexes.closeness import Closeness, Cosine, SquaredEuclidean
+from src.index.indexes.flat_file import read_flat, write_flat
+from src.index.indexes.growing_rows import GrowingRows
 from src.index.indexes.near_vectors import near_vectors
-from src.index.indexes.removal import remove_from_array
+from src.index.indexes.nearest_vectors import nearest_vectors
 from src.interfaces import CodeKind, Codes, Neighbours
 
 _UNIT_NORM_TOLERANCE = 1e-3
@@ -33,7 +34,8 @@ class Flat:
             raise ConfigError(f"index flat: metric is {metric!r}, expected cosine or l2")
         self.metric = metric
         self.distance_unit = "1 - cosine" if metric == "cosine" else "squared Euclidean"
-        self._faiss: Any = None
+        self._vectors: GrowingRows | None = None
+        self._closeness: Closeness | None = None
 
     def train(self, sample: Codes) -> None:
         """Nothing has to be fitted; the sample is only checked."""
@@ -46,19 +48,18 @@ class Flat:
             HistoseekError: codes of the wrong kind, size or length, or not finite.
         """
         vectors = self._checked(codes)
-        if self._faiss is None:
-            self._faiss = _empty(self.metric, vectors.shape[1])
-        self._faiss.add(vectors)
+        if self._vectors is None:
+            self._vectors = GrowingRows(vectors[:0])
+        self._vectors.append(vectors)
+        self._closeness = None
 
     def search(self, queries: Codes, k: int, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
         """The `k` nearest rows of each query, min(k, allowed rows) of them."""
         check_search(k, len(self), excluded, "flat")
         vectors = self._checked(queries)
-        # A selector is always given: the path without one is blocked through BLAS, whose rounding depends on the
-        # position of a row, so that equal rows would not tie.
-        parameters = faiss.SearchParameters(sel=selector(len(self), excluded))
-        distances, rows = self._faiss.search(vectors, k, params=parameters)
-        return sorted_neighbours(1 - distances if self.metric == "cosine" else distances, rows)
+        if self._closeness is None:
+            self._closeness = (Cosine if self.metric == "cosine" else SquaredEuclidean)(self._stored)
+        return nearest_vectors(vectors, k, self._closeness, excluded)
 
     def near(self, queries: Codes, max_distance: float, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
         """Every row within a distance of each query, as `search` would give them.
@@ -77,42 +78,41 @@ class Flat:
 
     def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
         """Take rows out; the others move up."""
-        remove_from_array(self._faiss, is_removed)
+        assert self._vectors is not None
+        self._vectors.remove(is_removed)
+        self._closeness = None
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""
-        with written_whole(path) as temporary:
-            faiss.write_index(self._faiss, str(temporary))
+        write_flat(path, self._stored, self.metric)
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote; the caller has checked where the file comes from."""
-        self._faiss = faiss.read_index(str(path))
+        self._vectors = GrowingRows(read_flat(path, self.metric))
+        self._closeness = None
 
     def describe(self) -> dict[str, Any]:
         """What the index is, for the manifest."""
         return {"metric": self.metric}
 
     def __len__(self) -> int:
-        return 0 if self._faiss is None else int(self._faiss.ntotal)
+        return 0 if self._vectors is None else len(self._vectors.rows)
 
     @property
     def _stored(self) -> Float32[np.ndarray, "row dim"]:
-        stored: np.ndarray = faiss.rev_swig_ptr(self._faiss.get_xb(), self._faiss.ntotal * self._faiss.d)
-        return stored.reshape(len(self), -1)
+        assert self._vectors is not None
+        return self._vectors.rows
 
     def _checked(self, codes: Codes) -> Float32[np.ndarray, "row column"]:
-        vectors = checked(codes, self.accepts, None if self._faiss is None else self._faiss.d, "flat")
+        dim = None if self._vectors is None else self._stored.shape[1]
+        vectors = checked(codes, self.accepts, dim, "flat")
         if self.metric == "cosine":
             _check_unit_norm(vectors)
         return vectors
 
 
-def _empty(metric: str, dim: int) -> Any:
-    return faiss.IndexFlatIP(dim) if metric == "cosine" else faiss.IndexFlatL2(dim)
-
-
 def _check_unit_norm(vectors: Float32[np.ndarray, "row column"]) -> None:
-    norms = np.linalg.norm(vectors, axis=1)
+    norms = np.sqrt(np.vecdot(vectors, vectors))
     wrong = np.abs(norms - 1) > _UNIT_NORM_TOLERANCE
     if wrong.any():
         raise IncompatibleParts(

@@ -6,10 +6,10 @@ measure; their distances are those of an exhaustive search, to the last bit.
 
 from __future__ import annotations
 
-import faiss
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from src.index.indexes.pair_by_pair import as_matrix, cosine_distances
 from src.interfaces import Neighbours
 
 _ROUNDING = 1e-4
@@ -31,7 +31,7 @@ def near_vectors(
         excluded: rows that are left out.
     """
     rows = _candidates(queries, vectors, 1 - max_distance - _ROUNDING, excluded)
-    distances = np.where(rows < 0, np.float32(np.inf), 1 - _inner_products(queries, vectors, rows))
+    distances = cosine_distances(queries, vectors, rows)
     is_far = distances.astype(np.float64) > max_distance
     distances, rows = np.where(is_far, np.float32(np.inf), distances), np.where(is_far, -1, rows)
     order = np.argsort(distances, axis=1, kind="stable")  # rows ascend
@@ -53,24 +53,4 @@ def _candidates(
         pairs.append(np.flatnonzero(may_be_near) + start * len(queries))
     row, query = np.divmod(np.concatenate(pairs), len(queries))
     by_query = np.argsort(query.astype(np.min_scalar_type(len(queries))), kind="stable")
-    return _as_matrix(query[by_query], row[by_query], len(queries))
-
-
-def _as_matrix(
-    query: Int64[np.ndarray, " pair"], row: Int64[np.ndarray, " pair"], n_queries: int
-) -> Int64[np.ndarray, "query place"]:
-    n_rows = np.bincount(query, minlength=n_queries)
-    rows = np.full((n_queries, max(1, n_rows.max())), -1, dtype=np.int64)
-    rows[query, np.arange(len(row)) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows)] = row
-    return rows
-
-
-def _inner_products(
-    queries: Float32[np.ndarray, "query dim"],
-    vectors: Float32[np.ndarray, "row dim"],
-    rows: Int64[np.ndarray, "query place"],
-) -> Float32[np.ndarray, "query place"]:
-    products = np.zeros(rows.shape, dtype=np.float32)
-    pointers = (faiss.swig_ptr(part) for part in (products, queries, vectors, rows))
-    faiss.fvec_inner_products_by_idx(*pointers, queries.shape[1], *rows.shape)
-    return products
+    return as_matrix(query[by_query], row[by_query], len(queries))

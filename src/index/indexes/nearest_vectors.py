@@ -18,7 +18,7 @@ from src.interfaces import Neighbours
 _MAX_SCORES = 1 << 23  # at once, 32 MiB
 _GROUPS_PER_ANSWER = 16
 _MIN_GROUPS = 1024
-_FEW = 0.25  # of the rows: reading those alone is faster than a product with all
+_FEW = 0.25  # of the rows: measuring so many pairs is faster than a product with all rows
 
 
 def nearest_vectors(
@@ -58,7 +58,7 @@ def _candidates(
     """Rows that may be among the nearest of each query, ascending, then -1; at least one place."""
     n_rows = len(closeness.vectors)
     n_allowed = n_rows - (0 if excluded is None else np.count_nonzero(excluded))
-    if n_allowed > max(k, _FEW * n_rows):
+    if n_allowed > k and n_allowed * len(queries) > _FEW * n_rows:
         return _by_products(queries, k, closeness, excluded)
     allowed = np.arange(n_rows) if excluded is None else np.flatnonzero(~excluded)
     rows = np.tile(allowed, (len(queries), 1))

@@ -16,9 +16,6 @@ from src.index.folder import open_folder
 from src.index.indexes.binary_flat import BinaryFlat
 from src.index.indexes.flat import Flat
 from src.index.indexes.guided import Guided
-from src.index.indexes.hnsw_ivfpq import HnswIvfPq
-from src.index.indexes.itq_lsh import ItqLsh
-from src.index.indexes.ivf import Ivf
 from src.index.mosaics.all_patches import AllPatches
 from src.index.rankers.nearest_patch import NearestPatch
 from src.index.removed_slides import codes_left
@@ -72,44 +69,6 @@ def test_added_slides_are_found_as_if_they_had_been_there_from_the_start(name: s
     loaded.use_labels(LABELS)
     assert loaded.rows.slide_ids == tuple(store.slide_ids)
     assert loaded.search(query_of(4), 5) == built(name, store).search(query_of(4), 5)
-
-
-@pytest.mark.parametrize(
-    "index",
-    [
-        HnswIvfPq(8, 8, 3, 4, 3, 16, 40),
-        HnswIvfPq(8, 5, 3, 4, 3, 16, 40),
-        Ivf("SQ8", "random", 3, 3, 8, 16, 40),
-        ItqLsh(16),
-    ],
-    ids=["hnsw_ivfpq", "padded", "ivf", "itq_lsh"],
-)
-def test_rows_that_stay_are_found_as_if_the_others_were_excluded(index: Index) -> None:
-    vectors = np.random.default_rng(0).normal(size=(150, 32)).astype(np.float32)
-    index.train(Codes(vectors))
-    index.add(Codes(vectors[:70]))
-    index.add(Codes(vectors[70:]))
-    is_removed = np.random.default_rng(1).random(150) < 0.4
-    queries = Codes(vectors[:9])
-    before = index.search(queries, 20, is_removed)
-    assert hasattr(index, "remove")
-    index.remove(is_removed)
-    after = index.search(queries, 20)
-    assert len(index) == (~is_removed).sum()
-    np.testing.assert_array_equal(after.distances, before.distances)
-    # At the last distance any of the rows that share it may be answered.
-    is_inside = before.distances < before.distances[:, -1:]
-    np.testing.assert_array_equal(np.flatnonzero(~is_removed)[after.rows][is_inside], before.rows[is_inside])
-
-
-def test_codes_that_would_leave_a_trace_are_not_removed() -> None:
-    vectors = Codes(np.random.default_rng(0).normal(size=(150, 32)).astype(np.float32))
-    index = Ivf("PQ8x4fs", "none", 3, 3, 8, 16, 40)
-    index.train(vectors)
-    index.add(vectors)
-    with pytest.raises(ConfigError, match="fast-scan codes cannot be removed without a trace"):
-        index.remove(np.arange(150) < 10)
-    assert len(index) == 150
 
 
 def living_engine(index: Index | None = None) -> RetrievalEngine:

@@ -22,6 +22,7 @@ from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked
 from src.index.indexes.flat import Flat
 from src.index.indexes.ivf import Ivf, lists_for
+from src.index.indexes.removal import remove_rows
 from src.index.indexes.rerank import Rerank
 from src.index.indexes.row_stores import Float16File
 from src.index.indexes.spool import Spool
@@ -107,6 +108,13 @@ class Auto:
         else:
             dim = self._spool.rows.shape[1] if len(self._spool) else None
             self._spool.append(checked(codes, self.accepts, dim, "auto"))
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up. The choice stays, as what was measured for it does."""
+        if self._index is not None:
+            remove_rows(self._index, is_removed)
+        else:
+            self._spool.remove(is_removed)
 
     def finish(self) -> None:
         """Choose, build and tune.

@@ -49,8 +49,7 @@ class BinaryHnsw:
         """
         barcodes = checked(codes, self.accepts, self._n_bytes, "binary_hnsw")
         if self._faiss is None:
-            self._faiss = faiss.IndexBinaryHNSW(8 * barcodes.shape[1], self.M)
-            self._faiss.hnsw.efConstruction = self.ef_construction
+            self._faiss = self._empty(8 * barcodes.shape[1])
         with one_thread():
             self._faiss.add(barcodes)
 
@@ -63,6 +62,16 @@ class BinaryHnsw:
         )
         distances, rows = self._faiss.search(barcodes, k, params=parameters)
         return sorted_neighbours(distances.astype(np.float32), rows)
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up.
+
+        A graph that only loses a row goes on leading through it, so it is built anew from the barcodes of the others.
+        """
+        barcodes = self._faiss.reconstruct_n(0, len(self))[~is_removed]
+        self._faiss = self._empty(self._faiss.d)
+        with one_thread():
+            self._faiss.add(barcodes)
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""
@@ -79,6 +88,11 @@ class BinaryHnsw:
 
     def __len__(self) -> int:
         return 0 if self._faiss is None else int(self._faiss.ntotal)
+
+    def _empty(self, n_bits: int) -> Any:
+        index = faiss.IndexBinaryHNSW(n_bits, self.M)
+        index.hnsw.efConstruction = self.ef_construction
+        return index
 
     @property
     def _n_bytes(self) -> int | None:

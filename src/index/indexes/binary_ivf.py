@@ -18,6 +18,7 @@ from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked
 from src.index.indexes.ivf import lists_for
 from src.index.indexes.over_fetch import Found, over_fetched
+from src.index.indexes.removal import remove_from_lists
 from src.interfaces import CodeKind, Codes, Neighbours
 from src.models.one_thread import one_thread
 
@@ -71,6 +72,10 @@ class BinaryIvf:
             return distances.astype(np.float32), rows
 
         return over_fetched(found, len(self), k, excluded)
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up."""
+        remove_from_lists(self._faiss, self._faiss, is_removed)
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""

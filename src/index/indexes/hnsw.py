@@ -73,6 +73,18 @@ class Hnsw:
         )
         return sorted_neighbours(*self._faiss.search(vectors, k, params=parameters))
 
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up.
+
+        A graph that only loses a row goes on leading through it, so it is built anew from what the index keeps of the
+        others: no features are needed, but the time of building.
+        """
+        vectors = self._faiss.reconstruct_n(0, len(self))[~is_removed]
+        self._faiss.reset()
+        self._faiss = faiss.deserialize_index(faiss.serialize_index(self._faiss))  # what was cleared is not in memory
+        with one_thread():
+            self._faiss.add(vectors)
+
     def save(self, path: Path) -> None:
         """Write one faiss file."""
         with written_whole(path) as temporary:

@@ -45,9 +45,7 @@ class HnswlibGraph:
 
     def train(self, sample: Codes) -> None:
         """Nothing has to be fitted; the sample gives the dimension."""
-        dim = checked(sample, self.accepts, None, "hnswlib").shape[1]
-        self._graph = optional_package("hnswlib").Index(space="l2", dim=dim)
-        self._graph.init_index(max_elements=len(sample), M=self.M, ef_construction=self.ef_construction)
+        self._graph = self._empty(checked(sample, self.accepts, None, "hnswlib").shape[1], len(sample))
 
     def add(self, codes: Codes) -> None:
         """Append codes.
@@ -69,6 +67,18 @@ class HnswlibGraph:
         vectors = checked(queries, self.accepts, self._graph.dim, "hnswlib")
         return over_fetched(lambda n_wanted: self._found(vectors, n_wanted), len(self), k, excluded)
 
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up.
+
+        A graph that only loses a row goes on leading through it, so it is built anew from what the index keeps of the
+        others: no features are needed, but the time of building.
+        """
+        kept = np.flatnonzero(~is_removed)
+        vectors = np.asarray(self._graph.get_items(kept), np.float32) if len(kept) else None
+        self._graph = self._empty(self._graph.dim, max(1, len(kept)))
+        if vectors is not None:
+            self.add(Codes(vectors))
+
     def save(self, path: Path) -> None:
         """Write hnswlib's file."""
         with written_whole(path) as temporary:
@@ -85,6 +95,11 @@ class HnswlibGraph:
 
     def __len__(self) -> int:
         return 0 if self._graph is None else int(self._graph.get_current_count())
+
+    def _empty(self, dim: int, n_rows: int) -> Any:
+        graph = optional_package("hnswlib").Index(space="l2", dim=dim)
+        graph.init_index(max_elements=n_rows, M=self.M, ef_construction=self.ef_construction)
+        return graph
 
     def _found(self, vectors: Float32[np.ndarray, "query dim"], n_wanted: int) -> Found:
         """The package refuses a search that meets fewer rows than asked for; what it can give is padded."""

@@ -111,11 +111,7 @@ class Ivf:
         return sorted_neighbours(*self._faiss.search(vectors, k, params=given))
 
     def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
-        """Take rows out; the others move up, coded as they were.
-
-        Raises:
-            ConfigError: a fast-scan code.
-        """
+        """Take rows out; the others move up, coded as they were."""
         remove_from_lists(self._faiss, self._ivf, is_removed)
 
     def save(self, path: Path) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from src.errors import ConfigError
 from src.index.indexes.checks import selector
+from src.index.indexes.list_codes import codes_of, empty_like, fill, rows_of
 from src.index.part_name import part_name
 from src.interfaces import Codes, Index
 
@@ -51,22 +52,25 @@ def remove_from_array(index: Any, is_removed: Bool[np.ndarray, " row"]) -> None:
 
 
 def remove_from_lists(index: Any, ivf: Any, is_removed: Bool[np.ndarray, " row"]) -> None:
-    """Take rows out of faiss's inverted lists, which go on with their old numbers until these are replaced.
+    """Take rows out of faiss's inverted lists; the others keep their codes and their order, and are numbered anew.
+
+    The lists are written anew, as a list that shrinks would keep the codes behind its end; for a moment there is memory
+    for both.
 
     Args:
         index: with what stands before the lists, such as a padding.
         ivf: the lists.
         is_removed: rows that leave.
-
-    Raises:
-        ConfigError: lists whose rows are packed in blocks, which would keep traces of those that left.
     """
-    if not isinstance(faiss.downcast_InvertedLists(ivf.invlists), faiss.ArrayInvertedLists):
-        raise ConfigError("index: fast-scan codes cannot be removed without a trace; build it again without the slides")
-    remove_from_array(index, is_removed)
+    old = faiss.downcast_InvertedLists(ivf.invlists)
+    new = empty_like(old)
     new_row = np.cumsum(~is_removed) - 1
     for number in range(ivf.nlist):
-        size = ivf.invlists.list_size(number)
-        if size:
-            rows = faiss.rev_swig_ptr(ivf.invlists.get_ids(number), size)
-            rows[:] = new_row[rows]
+        if old.list_size(number):
+            rows = rows_of(old, number)
+            kept = np.flatnonzero(~is_removed[rows])
+            if len(kept):
+                fill(new, number, new_row[rows[kept]], codes_of(old, number)[kept])
+    new.this.disown()
+    ivf.replace_invlists(new, True)
+    index.ntotal = ivf.ntotal = int((~is_removed).sum())

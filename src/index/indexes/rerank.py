@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from src.errors import ConfigError, IncompatibleParts
 from src.index.indexes.checks import check_positive, check_search, checked, sorted_neighbours
+from src.index.indexes.removal import remove_rows
 from src.index.indexes.row_stores import RowStore
 from src.interfaces import CodeKind, Codes, Index, Neighbours
 
@@ -67,6 +68,11 @@ class Rerank:
         distances = np.stack([self._distances(query, rows) for query, rows in zip(vectors, candidates, strict=True)])
         nearest = sorted_neighbours(distances, candidates)
         return Neighbours(nearest.distances[:, :k], nearest.rows[:, :k])
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out of both; the others move up."""
+        self.store.remove(is_removed)  # first, as it can find no room on the disk
+        remove_rows(self.base, is_removed)
 
     def save(self, path: Path) -> None:
         """Write the base's files, and the vectors beside them."""

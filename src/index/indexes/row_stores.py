@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float16, Float32, Int64
+from jaxtyping import Bool, Float16, Float32, Int64
 
 from src.data.files import written_whole
 from src.errors import ConfigError
@@ -34,6 +34,10 @@ class RowStore(Protocol):
 
     def take(self, rows: Int64[np.ndarray, " kept"]) -> Float32[np.ndarray, "kept dim"]:
         """The vectors of rows, which ascend."""
+        ...
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up."""
         ...
 
     def save(self, path: Path) -> None:
@@ -88,6 +92,10 @@ class Float16File:
         parts = self._readers.map(mapped.take, np.array_split(rows, n_readers), [0] * n_readers)
         return _widened(np.concatenate(list(parts)))
 
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Write the others to a temporary file, which is mapped until it is saved."""
+        self._spool.remove(is_removed)
+
     def save(self, path: Path) -> None:
         """Write one .npy file, two bytes per value."""
         self._spool.save(path)
@@ -127,6 +135,10 @@ class Sq8InMemory:
         """The vectors of rows."""
         vectors: np.ndarray = self._codes[rows] * self._step + self._lowest
         return vectors
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the ends stay."""
+        self._blocks = [self._codes[~is_removed]]
 
     def save(self, path: Path) -> None:
         """Write bytes and ends to one .npz file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from src.data.files import write_json
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search
 from src.index.indexes.merged_search import merged_search
+from src.index.indexes.removal import remove_rows
 from src.interfaces import Codes, Index, Neighbours
 
 
 class Shards:
     """The `k` nearest rows of all shards; equal distances go to the smaller row.
 
-    A shard is fitted, filled and closed before the next one begins; each is fitted on the same sample.
+    A shard is fitted, filled and closed before the next one begins; all are fitted on the same sample.
 
     Args:
         base: an empty index; every shard is a copy of it.
@@ -47,7 +49,7 @@ class Shards:
         Raises:
             HistoseekError: what the base refuses, or an index that is not trained.
         """
-        if self._sample is None:
+        if not self._shards:
             raise ConfigError("index shards is not trained; train it before adding codes")
         if len(self._shards[-1]) == self.rows_per_shard:
             self._begin_shard()
@@ -60,6 +62,15 @@ class Shards:
         """The `k` nearest rows of each query."""
         check_search(k, len(self), excluded, "shards")
         return merged_search(self._shards, queries, k, excluded)
+
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out of each shard; the others move up. The sample, which may hold such rows, is forgotten."""
+        self._sample = None
+        ends = np.cumsum([len(shard) for shard in self._shards])
+        for shard, is_removed_here in zip(self._shards, np.split(is_removed, ends[:-1]), strict=True):
+            if is_removed_here.any():
+                remove_rows(shard, is_removed_here)
+        self._shards = [shard for shard in self._shards if len(shard)] or self._shards[:1]
 
     def save(self, path: Path) -> None:
         """Write each shard's files, and how many there are."""
@@ -83,9 +94,19 @@ class Shards:
 
     def _begin_shard(self) -> None:
         shard = copy.deepcopy(self.base)
-        assert self._sample is not None
-        shard.train(self._sample)
+        if self._sample is not None:
+            shard.train(self._sample)
+        else:
+            _take_fit(shard, min(self._shards, key=len))
         self._shards.append(shard)
+
+
+def _take_fit(shard: Index, fitted: Index) -> None:
+    """Make a new shard what another was before it was filled, where the sample is not at hand any more."""
+    with TemporaryDirectory() as folder:
+        fitted.save(Path(folder) / "index.faiss")
+        shard.load(Path(folder) / "index.faiss")
+    remove_rows(shard, np.ones(len(shard), dtype=bool))
 
 
 def _path_of(path: Path, number: int) -> Path:

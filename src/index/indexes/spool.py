@@ -5,9 +5,10 @@ from __future__ import annotations
 import mmap
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from src.data.files import written_whole
 
@@ -38,13 +39,26 @@ class Spool:
         self._shape = (self._shape[0] + len(rows), rows.shape[1])
         self._mapped = None
 
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others are written to a file of their own, part by part."""
+        left = Spool(self.dtype)
+        for start in range(0, len(self), _ROWS_PER_COPY):
+            part = slice(start, start + _ROWS_PER_COPY)
+            left.append(self.rows[part][~is_removed[part]])
+        self._file, self._shape, self._mapped = left._file, left._shape, None
+
     @property
     def rows(self) -> np.ndarray:
         """Every row, mapped: what is not looked at is not read."""
         if self._mapped is None:
             assert self._file is not None, "nothing was appended"
             self._file.flush()
-            self._mapped = np.memmap(self._file, self.dtype, "r", shape=self._shape)
+            is_empty = not len(self)  # which no mapping can be
+            self._mapped = (
+                np.zeros(self._shape, self.dtype)
+                if is_empty
+                else np.memmap(self._file, self.dtype, "r", shape=self._shape)
+            )
         return np.asarray(self._mapped)  # a plain array: numpy's class of mapped ones slows every step on small parts
 
     def expect_scattered_reads(self) -> None:
@@ -55,11 +69,11 @@ class Spool:
 
     def save(self, path: Path) -> None:
         """Write one .npy file, whatever its name."""
-        with written_whole(path) as temporary:
-            written = np.lib.format.open_memmap(temporary, "w+", self.dtype, shape=self._shape)
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            # Not through a mapping: where the disk is full, a write to that ends the process.
+            np.lib.format.write_array_header_1_0(file, self._header())
             for start in range(0, len(self), _ROWS_PER_COPY):
-                written[start : start + _ROWS_PER_COPY] = self.rows[start : start + _ROWS_PER_COPY]
-            written.flush()
+                file.write(np.ascontiguousarray(self.rows[start : start + _ROWS_PER_COPY]).data)
 
     def load(self, path: Path) -> None:
         """Map what `save` wrote."""
@@ -69,3 +83,7 @@ class Spool:
 
     def __len__(self) -> int:
         return self._shape[0]
+
+    def _header(self) -> dict[str, Any]:
+        descr = np.lib.format.dtype_to_descr(np.dtype(self.dtype))
+        return {"descr": descr, "fortran_order": False, "shape": self._shape}

@@ -49,13 +49,7 @@ class UsearchGraph:
 
     def train(self, sample: Codes) -> None:
         """Nothing has to be fitted; the sample gives the dimension."""
-        self._graph = optional_package("usearch.index").Index(
-            ndim=checked(sample, self.accepts, None, "usearch").shape[1],
-            metric="l2sq",
-            dtype=self.dtype,
-            connectivity=self.M,
-            expansion_add=self.ef_construction,
-        )
+        self._graph = self._empty(checked(sample, self.accepts, None, "usearch").shape[1])
 
     def add(self, codes: Codes) -> None:
         """Append codes.
@@ -74,6 +68,17 @@ class UsearchGraph:
         vectors = checked(queries, self.accepts, self._graph.ndim, "usearch")
         return over_fetched(lambda n_wanted: self._found(vectors, n_wanted), len(self), k, excluded)
 
+    def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
+        """Take rows out; the others move up.
+
+        A graph that only loses a row goes on leading through it, so it is built anew from what the index keeps of the
+        others: no features are needed, but the time of building.
+        """
+        rows = self._graph.get(np.flatnonzero(~is_removed))  # in the dtype that they are kept in
+        self._graph = self._empty(self._graph.ndim)
+        if len(rows):
+            self._graph.add(np.arange(len(rows)), np.stack(rows), threads=self.n_threads)
+
     def save(self, path: Path) -> None:
         """Write USearch's file."""
         with written_whole(path) as temporary:
@@ -89,6 +94,15 @@ class UsearchGraph:
 
     def __len__(self) -> int:
         return 0 if self._graph is None else len(self._graph)
+
+    def _empty(self, dim: int) -> Any:
+        return optional_package("usearch.index").Index(
+            ndim=dim,
+            metric="l2sq",
+            dtype=self.dtype,
+            connectivity=self.M,
+            expansion_add=self.ef_construction,
+        )
 
     def _found(self, vectors: Float32[np.ndarray, "query dim"], n_wanted: int) -> Found:
         self._graph.expansion_search = max(self.ef_search, n_wanted)

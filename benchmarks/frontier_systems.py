@@ -1,4 +1,4 @@
-"""What `index_frontier` compares: HERE's index as deployed, ours, two libraries of graphs, and exact search."""
+"""What `index_frontier` compares: HERE's index as deployed, ours, two libraries of graphs, ScaNN, and exact search."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from src.index.indexes.hnswlib_graph import HnswlibGraph
 from src.index.indexes.ivf import Ivf
 from src.index.indexes.rerank import Rerank
 from src.index.indexes.row_stores import Float16File
+from src.index.indexes.scann_tree import ScannTree
 from src.index.indexes.usearch_graph import UsearchGraph
 from src.interfaces import Index
 
@@ -56,9 +57,14 @@ def systems(names: tuple[str, ...] | None = None) -> list[System]:
         System("SQ8", lambda nlist: _ivf("SQ8", nlist), _grid(nprobe=(8, 16, 32, 64))),
         System(HNSWLIB, lambda _: HnswlibGraph(16, 64, 100, 1), breadths),
         System("usearch", lambda _: UsearchGraph("f16", 16, 64, 100, 1), breadths),
+        System(
+            "scann",
+            lambda _: ScannTree("cosine", None, 20, 200, 1),
+            _grid(n_leaves_to_search=(5, 10, 20, 40, 80), n_reordered=(50, 100, 200, 400)),
+        ),
         System(FLAT, lambda _: Flat("l2"), ({},)),
     ]
-    installed = [each for each in known if each.name not in (HNSWLIB, "usearch") or find_spec(each.name)]
+    installed = [each for each in known if each.name not in (HNSWLIB, "usearch", "scann") or find_spec(each.name)]
     return [each for each in installed if names is None or each.name in names]
 
 

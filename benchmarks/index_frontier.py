@@ -1,4 +1,4 @@
-"""Recall for time and memory: this project's indexes against HERE's, exact search, hnswlib and USearch.
+"""Recall for time and memory: this project's indexes against HERE's, exact search, hnswlib, USearch and ScaNN.
 
 `python -m benchmarks.index_frontier` prints the table and the ratios to HERE's index, and draws the frontier. The
 vectors are real (windows of HERE101, see `here101_windows`) and a seeded mixture that is streamed, so that it takes no
@@ -30,6 +30,7 @@ from src.data.files import write_text
 from src.data.progress import tracked
 from src.eval.figures import save
 from src.index.indexes.exact_nearest import ExactNearest
+from src.index.indexes.finishing import finish
 from src.index.indexes.rerank import Rerank
 from src.interfaces import Codes, Index
 
@@ -63,6 +64,7 @@ def compare(
     data: str, built: list[Built], tuning: ExactNearest, reporting: ExactNearest, bound_ms: float | None = None
 ) -> pd.DataFrame:
     """Every setting of every index, and which one of each is chosen by the tuning queries."""
+    _finish(built)
     cases = [(each, setting) for each in built for setting in each.system.settings]
     tuned = [_measured(each.index, setting, tuning) for each, setting in cases]
     rounds = [
@@ -155,6 +157,13 @@ def _add(built: list[Built], chunk: Vectors) -> None:
         each.index.add(Codes(chunk))
         each.build_s += time.process_time() - started
         each.overhead_bytes = max(each.overhead_bytes, _anonymous_bytes() - before_bytes)
+
+
+def _finish(built: list[Built]) -> None:
+    for each in built:
+        started = time.process_time()
+        finish(each.index)
+        each.build_s += time.process_time() - started
 
 
 def _measured(index: Index, setting: Setting, asked: ExactNearest) -> tuple[float, float]:

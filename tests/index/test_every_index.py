@@ -14,7 +14,7 @@ from tests.index.databases import unit_vectors
 from tests.index.test_every_combination import OPTIONS, part
 
 DIM = 131  # no code divides it
-OPTIONAL = ("hnswlib", "usearch")
+OPTIONAL = ("hnswlib", "scann", "usearch")
 OF_KEYS = ("guided",)  # walks along keys, and has tests of its own
 NAMES = [
     pytest.param(name, marks=pytest.mark.skipif(name in OPTIONAL and not find_spec(name), reason=f"no package {name}"))

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float32, Int64, Shaped
 from src.errors import ConfigError, IncompatibleParts, IndexMismatch
 from src.interfaces import CodeKind, Codes, Neighbours
 
+_UNIT_NORM_TOLERANCE = 1e-3
+
 
 def fits(kind: CodeKind, accepts: CodeKind) -> bool:
     """Whether an index can take codes of a kind; one of barcodes takes keyed ones too, without their keys."""
@@ -48,6 +50,21 @@ def checked(codes: Codes, accepts: CodeKind, dim: int | None, index: str) -> Sha
             f"index {index}: {n_bad} of {len(codes)} codes hold NaN or infinity; extract their features again"
         )
     return np.ascontiguousarray(codes.values)
+
+
+def check_unit_norm(vectors: Float32[np.ndarray, "row column"], index: str) -> None:
+    """Check that vectors are of length 1.
+
+    Raises:
+        IncompatibleParts: some are not.
+    """
+    norms = np.sqrt(np.vecdot(vectors, vectors))
+    wrong = np.abs(norms - 1) > _UNIT_NORM_TOLERANCE
+    if wrong.any():
+        raise IncompatibleParts(
+            f"index {index}: cosine takes vectors of length 1, {int(wrong.sum())} of {len(norms)} have another "
+            f"(the first: {norms[wrong][0]:.3g}); choose code=l2 or index.metric=l2"
+        )
 
 
 def check_search(k: int, n_rows: int, excluded: Bool[np.ndarray, " row"] | None, index: str) -> None:

@@ -9,15 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from src.errors import ConfigError, IncompatibleParts
-from src.index.indexes.checks import check_search, checked
+from src.index.indexes.checks import check_search, check_unit_norm, checked
 from src.index.indexes.closeness import Closeness, Cosine, SquaredEuclidean
 from src.index.indexes.flat_file import read_flat, write_flat
 from src.index.indexes.growing_rows import GrowingRows
 from src.index.indexes.near_vectors import near_vectors
 from src.index.indexes.nearest_vectors import nearest_vectors
 from src.interfaces import CodeKind, Codes, Neighbours
-
-_UNIT_NORM_TOLERANCE = 1e-3
 
 
 class Flat:
@@ -107,15 +105,5 @@ class Flat:
         dim = None if self._vectors is None else self._stored.shape[1]
         vectors = checked(codes, self.accepts, dim, "flat")
         if self.metric == "cosine":
-            _check_unit_norm(vectors)
+            check_unit_norm(vectors, "flat")
         return vectors
-
-
-def _check_unit_norm(vectors: Float32[np.ndarray, "row column"]) -> None:
-    norms = np.sqrt(np.vecdot(vectors, vectors))
-    wrong = np.abs(norms - 1) > _UNIT_NORM_TOLERANCE
-    if wrong.any():
-        raise IncompatibleParts(
-            f"index flat: cosine takes vectors of length 1, {int(wrong.sum())} of {len(norms)} have another "
-            f"(the first: {norms[wrong][0]:.3g}); choose code=l2 or index.metric=l2"
-        )

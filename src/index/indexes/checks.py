@@ -88,6 +88,20 @@ def sorted_neighbours(distances: Float32[np.ndarray, "query k"], rows: Int64[np.
     return Neighbours(np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1))
 
 
+def padded(
+    distances: Float32[np.ndarray, "query n"], rows: Int64[np.ndarray, "query n"], n_wanted: int
+) -> tuple[Float32[np.ndarray, "query wanted"], Int64[np.ndarray, "query wanted"]]:
+    """Answers of which there are too few, with missing ones behind them.
+
+    >>> padded(np.array([[0.5]], np.float32), np.array([[7]]), 2)[1].tolist()
+    [[7, -1]]
+    """
+    if rows.shape[1] >= n_wanted:
+        return distances, rows
+    missing = ((0, 0), (0, n_wanted - rows.shape[1]))
+    return np.pad(distances, missing, constant_values=np.inf), np.pad(rows, missing, constant_values=-1)
+
+
 def selector(n_rows: int, excluded: Bool[np.ndarray, " row"] | None) -> Any:
     """The rows that may be answered, as faiss filters by them inside a search."""
     allowed = np.ones(n_rows, dtype=bool) if excluded is None else ~excluded

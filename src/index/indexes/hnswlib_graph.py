@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32
 
 from src.data.files import written_whole
 from src.errors import ConfigError
-from src.index.indexes.checks import check_positive, check_search, checked
+from src.index.indexes.checks import check_positive, check_search, checked, padded
 from src.index.indexes.optional import optional_package
 from src.index.indexes.over_fetch import Found, over_fetched
 from src.interfaces import CodeKind, Codes, Neighbours
@@ -113,9 +113,7 @@ class HnswlibGraph:
                 if n_given == 1:
                     raise
                 n_given //= 2
-        missing = ((0, 0), (0, n_wanted - n_given))
-        rows = np.pad(rows.astype(np.int64), missing, constant_values=-1)
-        return np.pad(distances, missing, constant_values=np.inf), rows
+        return padded(distances, rows.astype(np.int64), n_wanted)
 
 
 def _dim_in(path: Path) -> int:

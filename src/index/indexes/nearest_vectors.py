@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from src.index.indexes.checks import padded
 from src.index.indexes.closeness import Closeness
 from src.index.indexes.pair_by_pair import as_matrix
 from src.index.indexes.products import products
@@ -49,7 +50,7 @@ def _nearest(
     rows = _candidates(queries, k, closeness, excluded)
     distances = closeness.distances(queries, rows)
     query, order = np.arange(len(rows))[:, None], np.argsort(distances, axis=1, kind="stable")[:, :k]  # rows ascend
-    return _padded(distances[query, order], rows[query, order], k)
+    return _stated(*padded(distances[query, order], rows[query, order], k))
 
 
 def _candidates(
@@ -98,12 +99,8 @@ def _where(is_wanted: Bool[np.ndarray, "query row"]) -> Int64[np.ndarray, "query
     return as_matrix(query, row, len(is_wanted))
 
 
-def _padded(distances: Float32[np.ndarray, "query n"], rows: Int64[np.ndarray, "query n"], k: int) -> Neighbours:
-    """With a missing row wherever none is found, or none that is less than infinitely far in float32."""
-    if rows.shape[1] < k:
-        missing = ((0, 0), (0, k - rows.shape[1]))
-        distances = np.pad(distances, missing, constant_values=np.inf)
-        rows = np.pad(rows, missing, constant_values=-1)
+def _stated(distances: Float32[np.ndarray, "query k"], rows: Int64[np.ndarray, "query k"]) -> Neighbours:
+    """Without those that are infinitely far in float32."""
     if not np.isfinite(distances[:, -1]).all():
         rows[np.isinf(distances)] = -1
     return Neighbours(distances, rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from src.index.indexes.checks import sorted_neighbours
+from src.index.indexes.checks import padded, sorted_neighbours
 from src.interfaces import Neighbours
 
 Found = tuple[Float32[np.ndarray, "query k"], Int64[np.ndarray, "query k"]]
@@ -41,9 +41,4 @@ def over_fetched(
 
 def _first(k: int, distances: Float32[np.ndarray, "query n"], rows: Int64[np.ndarray, "query n"]) -> Neighbours:
     nearest = sorted_neighbours(distances.astype(np.float32), rows)
-    missing = ((0, 0), (0, max(0, k - rows.shape[1])))
-    padded = (
-        np.pad(nearest.distances, missing, constant_values=np.inf),
-        np.pad(nearest.rows, missing, constant_values=-1),
-    )
-    return Neighbours(padded[0][:, :k], padded[1][:, :k])
+    return Neighbours(*padded(nearest.distances[:, :k], nearest.rows[:, :k], k))

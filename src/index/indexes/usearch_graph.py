@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32
 
 from src.data.files import written_whole
 from src.errors import ConfigError
-from src.index.indexes.checks import check_positive, check_search, checked
+from src.index.indexes.checks import check_positive, check_search, checked, padded
 from src.index.indexes.optional import optional_package
 from src.index.indexes.over_fetch import Found, over_fetched
 from src.interfaces import CodeKind, Codes, Neighbours
@@ -110,6 +110,5 @@ class UsearchGraph:
             found = [self._found(vector[None], n_wanted) for vector in vectors]
             return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
         matches = self._graph.search(vectors[0], n_wanted)
-        missing = (0, n_wanted - len(matches.keys))
-        distances = np.pad(np.asarray(matches.distances, np.float32), missing, constant_values=np.inf)
-        return distances[None], np.pad(np.asarray(matches.keys, np.int64), missing, constant_values=-1)[None]
+        distances, rows = np.asarray(matches.distances, np.float32), np.asarray(matches.keys, np.int64)
+        return padded(distances[None], rows[None], n_wanted)

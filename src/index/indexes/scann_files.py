@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from src.data.files import written_whole
 from src.errors import IndexMismatch
 
+_BYTES_PER_COPY = 1 << 20
 _KINDS = (".npy", ".pb", ".pbtxt")
 
 
@@ -24,8 +26,10 @@ def pack(tree: Any, path: Path) -> None:
     with written_whole(path) as temporary, TemporaryDirectory(dir=path.parent, prefix=".scann") as folder:
         tree.serialize(folder, relative_path=True)
         with ZipFile(temporary, "w", ZIP_STORED) as archive:
-            for file in sorted(Path(folder).iterdir()):
-                archive.write(file, file.name)
+            for path_in_folder in sorted(Path(folder).iterdir()):
+                entry = ZipInfo(path_in_folder.name)  # without the time: equal searchers give equal files
+                with path_in_folder.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                    copyfileobj(source, target, _BYTES_PER_COPY)
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 Source: google-research/google-research/scann; Guo et al., "Accelerating large-scale inference with anisotropic vector
 quantization", 2020, and Sun et al., "SOAR: improved indexing for approximate nearest neighbor search", 2023. It cannot
-leave out rows from Python, so more are asked for and the excluded ones are dropped. It is built from all rows at once,
-and not the same each time: its clustering takes no seed.
+leave out rows from Python, so more are asked for and the excluded ones are dropped. It is built from all rows at once.
 """
 
 from __future__ import annotations
@@ -130,7 +129,12 @@ class ScannTree:
             builder = builder.score_brute_force()
         else:
             spilling = {"soar_lambda": _SOAR_LAMBDA} if self.metric == "cosine" else {}
-            builder = builder.tree(self._n_leaves, min(self._n_leaves, self.n_leaves_to_search), **spilling)
+            builder = builder.tree(
+                self._n_leaves,
+                min(self._n_leaves, self.n_leaves_to_search),
+                random_init=False,  # k-means++, which has a seed; the default has none
+                **spilling,
+            )
             builder = builder.score_ah(_DIMS_PER_BLOCK, anisotropic_quantization_threshold=_ANISOTROPIC_THRESHOLD)
             builder = builder.reorder(self.n_reordered)
         tree = builder.set_n_training_threads(self.n_threads).build()

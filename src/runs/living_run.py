@@ -24,6 +24,7 @@ from src.data.whole_folder import folder_lock
 from src.errors import ConfigError, IndexMismatch
 from src.index.engine import RetrievalEngine
 from src.index.folder import ROWS_FILE, open_folder, read_manifest
+from src.index.indexes.settling import settle
 from src.index.rows_table import RowsTable
 from src.interfaces import Rows
 from src.runs.changed_index import changed
@@ -94,6 +95,7 @@ def _remove(cfg: DictConfig) -> Database:
         n_rows = len(engine.rows)
         engine.remove(slide_ids)
         engine.save(folder, changed(manifest, removed=len(slide_ids)))
+        settle(engine.index)
     log.info("index: %d slides, %d rows removed from %s", len(slide_ids), n_rows - len(engine.rows), folder)
     log.info("their images, features and previews, and the table of the cohort, are as they were: delete these too")
     return Database(engine, folder, time.perf_counter() - started)

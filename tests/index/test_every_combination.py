@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,14 @@ from src.index.engine import RetrievalEngine
 from src.index.training_sample import TrainingSample
 from src.interfaces import Ranking, SlideFeatures
 from tests.index.databases import MemoryStore, slide_of
+from tests.index.postgres import of_database
 from tests.index.trained import with_weights
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = ("mosaic", "code", "index", "ranking")
 OPTIONS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in GROUPS}
 DIM = 131
+CACHE = TemporaryDirectory()
 N_KEYS = 3  # the columns of SISH's keys are whole numbers; to others they are features like the rest
 
 
@@ -33,7 +36,8 @@ N_KEYS = 3  # the columns of SISH's keys are whole numbers; to others they are f
 def chosen(group: str, option: str) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("search", overrides=[f"{group}={option}", "data.label=site"])
+        overrides = [f"{group}={option}", "data.label=site", f"paths.cache_dir={CACHE.name}"]
+        cfg = compose("search", overrides=[*overrides, *of_database(option)])
     return dict(OmegaConf.to_container(cfg[group], resolve=True))  # type: ignore[arg-type]
 
 

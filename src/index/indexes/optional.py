@@ -8,8 +8,12 @@ from typing import Any
 from src.errors import IncompatibleParts
 
 
-def optional_package(name: str) -> Any:
+def optional_package(name: str, index: str | None = None) -> Any:
     """A module of a package that may not be installed.
+
+    Args:
+        name: of the module.
+        index: that needs it, where it is not named as the package.
 
     Raises:
         IncompatibleParts: it is not.
@@ -19,6 +23,6 @@ def optional_package(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         raise IncompatibleParts(
-            f"index {package} needs the package {package}, which is not installed; pip install {package}, or choose "
-            "index=hnsw"
+            f"index {index or package} needs the package {package}, which is not installed; pip install {package}, or "
+            "choose index=hnsw"
         ) from None

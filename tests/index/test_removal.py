@@ -58,7 +58,8 @@ SMALL: dict[str, Callable[[], Index]] = {
 KINDS = {str({k: v for k, v in chosen("index", name).items() if type(v) is not int}): name for name in OPTIONS["index"]}
 """One YAML of those that differ in numbers only, by what they have in common."""
 
-every_index = pytest.mark.parametrize("name", [*(each for each in NAMES if each.values[0] in KINDS.values()), *SMALL])
+every_kind = pytest.mark.parametrize("name", [each for each in NAMES if each.values[0] in KINDS.values()])
+every_index = pytest.mark.parametrize("name", [*every_kind.args[1], *SMALL])
 
 
 def empty(name: str) -> Index:

@@ -78,7 +78,11 @@ class DrawnBackground:
 def joined_backgrounds(parts: Sequence[DrawnBackground | None]) -> DrawnBackground | None:
     """The codes of several databases; None where one has none, as its hits would be compared with others only."""
     drawn = [part for part in parts if part is not None]
-    return DrawnBackground(joined([part.codes for part in drawn])) if len(drawn) == len(parts) else None
+    if len(drawn) < len(parts):
+        return None
+    slides = [part.slides for part in drawn if part.slides is not None]
+    are_known = len(slides) == len(drawn)
+    return DrawnBackground(joined([part.codes for part in drawn]), np.concatenate(slides) if are_known else None)
 
 
 @runtime_checkable

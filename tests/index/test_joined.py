@@ -86,3 +86,6 @@ def test_backgrounds_are_joined() -> None:
     expected = np.concatenate([engine._background.codes.values, other._background.codes.values])
     engine.join([other])
     np.testing.assert_array_equal(engine._background.codes.values, expected)
+    engine.remove(["s001", "s005"])
+    assert engine._background.slides is not None
+    assert set(engine._background.slides.tolist()) == {b"s000", b"s002", b"s003", b"s004", b"s006"}

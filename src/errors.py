@@ -10,7 +10,8 @@ HistoseekError
 │   └── CorruptTiles       status corrupt_tiles
 ├── WeightsUnavailable     encoder weights that are gated, missing or of another architecture
 ├── FeatureFileError       a feature file that is broken or does not fit
-└── IndexMismatch          an index folder that is damaged or was built with something else
+├── IndexMismatch          an index folder that is damaged or was built with something else
+└── NoRoom                 a disk that is full
 """
 
 from __future__ import annotations
@@ -66,3 +67,7 @@ class FeatureFileError(HistoseekError):
 
 class IndexMismatch(HistoseekError):
     """An index folder that is damaged, or was built with something else than what is asked of it."""
+
+
+class NoRoom(HistoseekError):
+    """A disk that is full, or a limit on what a user may write."""

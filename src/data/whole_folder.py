@@ -9,6 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from src.data.room import room_for
+
 
 @contextmanager
 def folder_written_whole(folder: Path) -> Iterator[Path]:
@@ -16,6 +18,9 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
 
     A second writer waits for the first, then replaces what that one wrote. What a killed writer leaves is removed by
     the next one; if it was killed between the two renames, the former folder is put back first.
+
+    Raises:
+        NoRoom: a full disk.
     """
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +31,8 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
         _remove(partial)
         partial.mkdir()
         try:
-            yield partial
+            with room_for(folder, partial):
+                yield partial
             _swap(partial, folder, former)
         finally:
             _remove(partial)

@@ -11,8 +11,10 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -23,7 +25,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from src.data.files import digest, slide_digest, write_json, write_text
-from src.errors import ConfigError, HistoseekError, IncompatibleParts
+from src.data.room import is_full
+from src.errors import ConfigError, HistoseekError, IncompatibleParts, NoRoom
 from src.runs.cli import exit_with
 from src.runs.plain import plain
 
@@ -57,7 +60,8 @@ def run_job(cfg: DictConfig, work: Callable[[DictConfig], Outcome]) -> float | N
     try:
         outcome = _work(cfg, work, run_dir)
     except HistoseekError as error:
-        write_status(run_dir, "failed", str(error))
+        with suppress(OSError):
+            write_status(run_dir, "failed", str(error))
         exit_with(error)
     write_status(run_dir, "ok", n_failed_slides=outcome.n_failed_slides)
     if outcome.n_failed_slides and cfg.strict:
@@ -89,6 +93,11 @@ def _work(cfg: DictConfig, work: Callable[[DictConfig], Outcome], run_dir: Path)
         if isinstance(cause, HistoseekError):
             raise cause from None
         raise ConfigError(" ".join(str(cause or error).split())) from error
+    except (OSError, RuntimeError) as error:
+        if is_full(error):
+            where = getattr(error, "filename", None) or f"{run_dir}, {gettempdir()} or the cache"
+            raise NoRoom(f"{where}: no room on the disk; make some, then run the command again") from error
+        raise
 
 
 def _run_in_sweep(cfg: DictConfig, work: Callable[[DictConfig], Outcome], run_dir: Path) -> float | None:

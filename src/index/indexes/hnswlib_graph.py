@@ -6,6 +6,8 @@ excluded ones are dropped.
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +82,11 @@ class HnswlibGraph:
             self.add(Codes(vectors))
 
     def save(self, path: Path) -> None:
-        """Write hnswlib's file."""
+        """Write hnswlib's file; it does not say itself where that ends early."""
         with written_whole(path) as temporary:
             self._graph.save_index(str(temporary))
+            if temporary.stat().st_size < self._graph.index_file_size():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote; the dimension is not in hnswlib's file, but follows from its size per row."""

@@ -6,6 +6,8 @@ ones are dropped.
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +82,12 @@ class UsearchGraph:
             self._graph.add(np.arange(len(rows)), np.stack(rows), threads=self.n_threads)
 
     def save(self, path: Path) -> None:
-        """Write USearch's file."""
+        """Write USearch's file; it says that this fails, but not why."""
         with written_whole(path) as temporary:
-            self._graph.save(str(temporary))
+            try:
+                self._graph.save(str(temporary))
+            except RuntimeError as error:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote; the caller has checked where the file comes from."""

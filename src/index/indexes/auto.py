@@ -236,7 +236,7 @@ def _filled(code: str, rows: Float32[np.ndarray, "row dim"], seed: int) -> Index
 def _empty(code: str, nlist: int) -> Index:
     if code == EXACT:
         return Flat("l2")
-    rotation = "random" if code.startswith("RaBitQ") else "none"
+    rotation = "random" if code.startswith("RaBitQ") else "hadamard"
     ivf = Ivf(code, rotation, nlist, nprobe=1, M=_LINKS, efSearch=64, efConstruction=40)
     return Rerank(ivf, 1, Float16File())
 

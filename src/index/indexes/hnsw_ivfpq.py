@@ -15,9 +15,10 @@ import faiss
 import numpy as np
 from jaxtyping import Bool
 
-from src.data.files import written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
+from src.index.indexes.faiss_files import read_faiss, write_faiss
+from src.index.indexes.list_merging import append_lists, fit_digest
 from src.index.indexes.removal import remove_from_lists
 from src.interfaces import CodeKind, Codes, Neighbours
 
@@ -49,12 +50,23 @@ class HnswIvfPq:
         nprobe: lists that a query visits.
         efSearch: breadth of the search for centroids.
         efConstruction: breadth of the building of the graph.
+        mapped: leave the codes in the file after loading; they are read into memory when the index changes.
     """
 
     accepts: CodeKind = "float"
     distance_unit = "squared Euclidean, approximate"
 
-    def __init__(self, M: int, m: int, nlist: int, nbits: int, nprobe: int, efSearch: int, efConstruction: int) -> None:
+    def __init__(
+        self,
+        M: int,
+        m: int,
+        nlist: int,
+        nbits: int,
+        nprobe: int,
+        efSearch: int,
+        efConstruction: int,
+        mapped: bool = False,
+    ) -> None:
         counts = {"M": M, "m": m, "nlist": nlist, "nbits": nbits, "nprobe": nprobe}
         check_positive("hnsw_ivfpq", **counts, efSearch=efSearch, efConstruction=efConstruction)
         if nbits > 8:
@@ -66,7 +78,9 @@ class HnswIvfPq:
         self.nprobe = nprobe
         self.ef_search = efSearch
         self.ef_construction = efConstruction
+        self.mapped = mapped
         self._faiss: Any = None
+        self._mapped_file: Path | None = None
 
     def train(self, sample: Codes) -> None:
         """Fit centroids and quantiser.
@@ -87,7 +101,9 @@ class HnswIvfPq:
         """
         if self._faiss is None:
             raise ConfigError("index hnsw_ivfpq is not trained; train or load it before adding codes")
-        self._faiss.add(checked(codes, self.accepts, self._faiss.d, "hnsw_ivfpq"))
+        vectors = checked(codes, self.accepts, self._faiss.d, "hnsw_ivfpq")
+        self._unmap()
+        self._faiss.add(vectors)
 
     def search(self, queries: Codes, k: int, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
         """The `k` nearest rows of each query in the lists visited, which may hold fewer."""
@@ -104,16 +120,26 @@ class HnswIvfPq:
 
     def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
         """Take rows out; the others move up, quantised as they were."""
+        self._unmap()
         remove_from_lists(self._faiss, self._ivf, is_removed)
+
+    def fit_digest(self) -> str:
+        """Names what was fitted: centroids and quantiser."""
+        return fit_digest(self._faiss, self._ivf)
+
+    def merge(self, other: HnswIvfPq) -> None:
+        """Append the rows of an index that was fitted the same, quantised as they are."""
+        self._unmap()
+        append_lists(self._faiss, self._ivf, other._ivf)
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""
-        with written_whole(path) as temporary:
-            faiss.write_index(self._faiss, str(temporary))
+        write_faiss(self._faiss, path)
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote; the caller has checked where the file comes from."""
-        self._faiss = faiss.read_index(str(path))
+        self._faiss = read_faiss(path, self.mapped)
+        self._mapped_file = path if self.mapped else None
 
     def describe(self) -> dict[str, Any]:
         """What the index is after fitting, for the manifest."""
@@ -128,6 +154,10 @@ class HnswIvfPq:
         """The inverted lists, below the padding where there is one."""
         is_padded = isinstance(self._faiss, faiss.IndexPreTransform)
         return faiss.downcast_index(self._faiss.index) if is_padded else self._faiss
+
+    def _unmap(self) -> None:
+        if self._mapped_file is not None:
+            self._faiss, self._mapped_file = read_faiss(self._mapped_file), None
 
     def _empty(self, dim: int, shape: _Shape) -> Any:
         padded_dim = -(-dim // self.m) * self.m

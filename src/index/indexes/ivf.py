@@ -17,9 +17,11 @@ import faiss
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from src.data.files import written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
+from src.index.indexes.coarse import fit_centroids
+from src.index.indexes.faiss_files import read_faiss, write_faiss
+from src.index.indexes.list_merging import append_lists, fit_digest
 from src.index.indexes.removal import remove_from_lists
 from src.interfaces import CodeKind, Codes, Neighbours
 from src.models.one_thread import one_thread
@@ -27,10 +29,10 @@ from src.models.one_thread import one_thread
 _log = logging.getLogger(__name__)
 
 _CODES = re.compile(r"Flat|SQ[468]|PQ(\d+)x(8|4fs)|RaBitQ(fs)?\d?")
-_ROTATIONS = ("none", "random", "opq")
+_ROTATIONS = ("none", "hadamard", "random", "opq")
 _VECTORS_PER_LIST = 39  # faiss warns below it
-_MOST_VECTORS_PER_LIST = 64  # that k-means looks at; it is most of what a build takes
 _LISTS_PER_SQRT_ROWS = 4
+_BREADTH_OF_ADDING = 8  # faiss's 16 take half as long again, and nearly all rows come into the same list
 _FEWEST_TRAINING_VECTORS = 256  # what one byte of a product quantiser is fitted on
 
 
@@ -52,19 +54,30 @@ class Ivf:
     Args:
         code: what is kept of a row, in faiss's words: `Flat`, `SQ8`, `PQ32x8` (32 bytes), `PQ64x4fs` (64 half bytes,
             scanned in registers), `RaBitQfs` (a bit per dimension, likewise).
-        rotation: before the code: `none`, `random` (spreads variance over the dimensions), `opq` (learned).
+        rotation: before the code: `none`; `hadamard` or `random`, which spread variance over the dimensions, as a fast
+            scan needs it, since it states the distances of all sub-vectors in steps of one size; `opq` (learned).
+            `hadamard` gives a power of two of dimensions, and is the faster of the two the more there are.
         nlist: inverted lists; None for as many as suit the training sample.
         nprobe: lists that a query visits.
         M: links per node of the HNSW graph over the centroids.
         efSearch: breadth of the search for centroids, at least `nprobe`.
         efConstruction: breadth of the building of the graph.
+        mapped: leave the codes in the file after loading; they are read into memory when the index changes.
     """
 
     accepts: CodeKind = "float"
     distance_unit = "squared Euclidean, approximate"
 
     def __init__(
-        self, code: str, rotation: str, nlist: int | None, nprobe: int, M: int, efSearch: int, efConstruction: int
+        self,
+        code: str,
+        rotation: str,
+        nlist: int | None,
+        nprobe: int,
+        M: int,
+        efSearch: int,
+        efConstruction: int,
+        mapped: bool = False,
     ) -> None:
         check_positive("ivf", nlist=nlist or 1, nprobe=nprobe, M=M, efSearch=efSearch, efConstruction=efConstruction)
         if not _CODES.fullmatch(code):
@@ -78,14 +91,18 @@ class Ivf:
         self.M = M
         self.ef_search = efSearch
         self.ef_construction = efConstruction
+        self.mapped = mapped
         self._faiss: Any = None
+        self._mapped_file: Path | None = None
 
     def train(self, sample: Codes) -> None:
         """Fit rotation, centroids and code."""
         vectors = checked(sample, self.accepts, None, "ivf")
-        self._faiss = self._empty(vectors.shape[1], self._fitted_nlist(len(vectors)))
+        nlist = self._fitted_nlist(len(vectors))
+        self._faiss, vectors = self._empty(vectors.shape[1], nlist), _enough(vectors)
         with one_thread():
-            self._faiss.train(_enough(vectors))
+            self._ivf.quantizer.add(fit_centroids(_transformed(self._faiss, vectors), nlist))
+            self._faiss.train(vectors)
 
     def add(self, codes: Codes) -> None:
         """Append codes, quantised.
@@ -95,7 +112,10 @@ class Ivf:
         """
         if self._faiss is None:
             raise ConfigError("index ivf is not trained; train or load it before adding codes")
-        self._faiss.add(checked(codes, self.accepts, self._faiss.d, "ivf"))
+        vectors = checked(codes, self.accepts, self._faiss.d, "ivf")
+        self._unmap()
+        self._ivf.add(_transformed(self._faiss, vectors))
+        self._faiss.ntotal = self._ivf.ntotal
 
     def search(self, queries: Codes, k: int, excluded: Bool[np.ndarray, " row"] | None = None) -> Neighbours:
         """The `k` nearest rows of each query in the lists visited, which may hold fewer."""
@@ -112,16 +132,26 @@ class Ivf:
 
     def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
         """Take rows out; the others move up, coded as they were."""
+        self._unmap()
         remove_from_lists(self._faiss, self._ivf, is_removed)
+
+    def fit_digest(self) -> str:
+        """Names what was fitted: rotation, centroids and code."""
+        return fit_digest(self._faiss, self._ivf)
+
+    def merge(self, other: Ivf) -> None:
+        """Append the rows of an index that was fitted the same, coded as they are."""
+        self._unmap()
+        append_lists(self._faiss, self._ivf, other._ivf)
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""
-        with written_whole(path) as temporary:
-            faiss.write_index(self._faiss, str(temporary))
+        write_faiss(self._faiss, path)
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote; the caller has checked where the file comes from."""
-        self._faiss = faiss.read_index(str(path))
+        self._faiss = read_faiss(path, self.mapped)
+        self._mapped_file = path if self.mapped else None
 
     def describe(self) -> dict[str, Any]:
         """What the index is after fitting, for the manifest."""
@@ -137,6 +167,10 @@ class Ivf:
         """The inverted lists, below padding and rotation."""
         return faiss.downcast_index(self._faiss.index)
 
+    def _unmap(self) -> None:
+        if self._mapped_file is not None:
+            self._faiss, self._mapped_file = read_faiss(self._mapped_file), None
+
     def _fitted_nlist(self, n_training: int) -> int:
         if self.nlist is None:
             return lists_for(n_training, n_training)
@@ -146,15 +180,28 @@ class Ivf:
         return min(most, self.nlist)
 
     def _empty(self, dim: int, nlist: int) -> Any:
-        n_parts = _n_parts(self.code)
-        padded_dim = -(-dim // n_parts) * n_parts
-        rotation = {"none": "", "random": f"RR{padded_dim},", "opq": f"OPQ{n_parts},"}[self.rotation]
-        recipe = f"Pad{padded_dim},{rotation}IVF{nlist}_HNSW{self.M},{self.code}"
+        recipe = f"{self._recipe_of_rotation(dim)}IVF{nlist}_HNSW{self.M},{self.code}"
         index = faiss.index_factory(dim, recipe)
         ivf = faiss.downcast_index(index.index)
-        faiss.downcast_index(ivf.quantizer).hnsw.efConstruction = self.ef_construction
+        graph = faiss.downcast_index(ivf.quantizer).hnsw
+        graph.efConstruction, graph.efSearch = self.ef_construction, _BREADTH_OF_ADDING
         _settle(index, ivf)
         return index
+
+    def _recipe_of_rotation(self, dim: int) -> str:
+        n_parts = _n_parts(self.code)
+        padded_dim = -(-dim // n_parts) * n_parts
+        if self.rotation == "hadamard" and _next_power_of_two(padded_dim) % n_parts:
+            raise ConfigError(
+                f"index ivf: rotation=hadamard gives {_next_power_of_two(padded_dim)} dimensions, which {self.code} "
+                "does not divide; choose a power of two of sub-vectors, or rotation=random"
+            )
+        rotation = {"none": "", "hadamard": "HR,", "random": f"RR{padded_dim},", "opq": f"OPQ{n_parts},"}
+        return f"Pad{padded_dim},{rotation[self.rotation]}"
+
+
+def _next_power_of_two(n: int) -> int:
+    return 1 << (n - 1).bit_length()
 
 
 def _n_parts(code: str) -> int:
@@ -163,10 +210,27 @@ def _n_parts(code: str) -> int:
     return int(parts[1]) if parts else 8
 
 
+def _transformed(index: Any, vectors: Float32[np.ndarray, "row dim"]) -> Float32[np.ndarray, "row padded_dim"]:
+    """Vectors as the lists see them: padded and rotated, after fitting what has to be fitted for that."""
+    for place in range(index.chain.size()):
+        transform = faiss.downcast_VectorTransform(index.chain.at(place))
+        if not transform.is_trained:
+            transform.train(vectors)
+        vectors = _applied(transform, vectors)
+    return vectors
+
+
+def _applied(transform: Any, vectors: Float32[np.ndarray, "row dim"]) -> Float32[np.ndarray, "row new_dim"]:
+    """In double precision where matrices are multiplied, which round a row by its place: its code shall be its own."""
+    if not isinstance(transform, faiss.LinearTransform):
+        applied: np.ndarray = transform.apply(vectors)
+        return applied
+    matrix = faiss.vector_to_array(transform.A).reshape(transform.d_out, transform.d_in)
+    return np.asarray(vectors.astype(np.float64) @ matrix.T.astype(np.float64), np.float32)
+
+
 def _settle(index: Any, ivf: Any) -> None:
     """What training costs; and no warning per sub-vector, as a sample that is too small has lowered `nlist` already."""
-    ivf.cp.min_points_per_centroid = 1
-    ivf.cp.max_points_per_centroid = _MOST_VECTORS_PER_LIST
     if hasattr(ivf, "pq"):
         ivf.pq.cp.min_points_per_centroid = 1
     if isinstance(ivf, faiss.IndexIVFPQ):

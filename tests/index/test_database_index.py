@@ -288,6 +288,6 @@ def test_no_server_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.skipif(not find_spec("psycopg"), reason="no package psycopg")
 def test_no_postgres_is_named_in_one_line() -> None:
-    index = Pgvector("host=/nonexistent dbname=x", "exact", {"exact": {}}, 5000)
+    index = Pgvector("host=/nonexistent dbname=x", "exact", {"exact": {}}, 5000, 64)
     with pytest.raises(ConfigError, match=r"no PostgreSQL answers at 'host=/nonexistent dbname=x'; start it"):
         index.train(Codes(VECTORS))

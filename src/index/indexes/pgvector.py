@@ -22,8 +22,17 @@ class Pgvector(DatabaseIndex):
         kind: `hnsw`, `ivfflat`, or `exact` for none.
         settings: of each kind, by its name; those of `kind` are used.
         rows_per_batch: rows that are sent at once.
+        build_memory_mib: that PostgreSQL may take to build the index; a graph that does not fit is built slowly.
     """
 
-    def __init__(self, dsn: str, kind: str, settings: Mapping[str, Mapping[str, int]], rows_per_batch: int) -> None:
-        check_positive("pgvector", rows_per_batch=rows_per_batch)
-        super().__init__(PgvectorDatabase(dsn, kind, settings_of("pgvector", kind, settings, RANGES), rows_per_batch))
+    def __init__(
+        self,
+        dsn: str,
+        kind: str,
+        settings: Mapping[str, Mapping[str, int]],
+        rows_per_batch: int,
+        build_memory_mib: int,
+    ) -> None:
+        check_positive("pgvector", rows_per_batch=rows_per_batch, build_memory_mib=build_memory_mib)
+        chosen = settings_of("pgvector", kind, settings, RANGES)
+        super().__init__(PgvectorDatabase(dsn, kind, chosen, rows_per_batch, build_memory_mib))

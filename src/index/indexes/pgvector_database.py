@@ -36,16 +36,20 @@ class PgvectorDatabase:
         kind: of pgvector's index, or `exact`.
         settings: of that kind.
         rows_per_batch: rows that are sent at once.
+        build_memory_mib: that PostgreSQL may take to build the index.
     """
 
     name = "pgvector"
     most_answers: int | None = None
 
-    def __init__(self, dsn: str, kind: str, settings: Mapping[str, int], rows_per_batch: int) -> None:
+    def __init__(
+        self, dsn: str, kind: str, settings: Mapping[str, int], rows_per_batch: int, build_memory_mib: int
+    ) -> None:
         self.address = dsn
         self.kind = kind
         self.settings = dict(settings)
         self.rows_per_batch = rows_per_batch
+        self.build_memory_mib = build_memory_mib
         self._table = ""
 
     @cached_property
@@ -98,6 +102,7 @@ class PgvectorDatabase:
     def finish(self) -> dict[str, Any]:
         """Have the index built of all rows, and check that it was."""
         if self.kind != "exact":
+            self._run(f"SET maintenance_work_mem = '{self.build_memory_mib}MB'")
             self._run(making(self.kind, self.settings, self._table))
             built = self._value(_MADE, self._table, f"{self._table}_vector")
             if built != self.kind:

@@ -16,6 +16,7 @@ _COLUMNS = {
     "recall": "{:.3f}",
     "query_ms": "{:.3f}",
     "bytes_per_vector": "{:.1f}",
+    "resident_bytes_per_vector": "{:.1f}",
     "build_s": "{:.1f}",
 }
 
@@ -71,10 +72,12 @@ def _against_here(data: str, table: pd.DataFrame, index: str, nprobe: int) -> li
     if here.empty or own.empty:
         return []
     a, b = own.iloc[0], here.iloc[0]
-    ratios = [a[name] / b[name] for name in ("bytes_per_vector", "query_ms", "build_s")]
+    names = ("bytes_per_vector", "resident_bytes_per_vector", "query_ms", "build_s")
+    ratios = [a[name] / b[name] for name in names]
     return [
         f"{data}: {index} ({a['setting']}) against HERE at nprobe {nprobe}: recall {a['recall']:.3f} to "
-        f"{b['recall']:.3f}, {ratios[0]:.2f}x bytes, {ratios[1]:.2f}x time per query, {ratios[2]:.2f}x build"
+        f"{b['recall']:.3f}, {ratios[0]:.2f}x bytes ({ratios[1]:.2f}x resident), {ratios[2]:.2f}x time per query, "
+        f"{ratios[3]:.2f}x build"
     ]
 
 
@@ -86,7 +89,8 @@ def _against_hnswlib(data: str, table: pd.DataFrame) -> list[str]:
     a, b = own.iloc[0], theirs.iloc[0]
     return [
         f"{data}: {OURS} ({a['setting']}, recall {a['recall']:.3f}) against hnswlib ({b['setting']}, recall "
-        f"{b['recall']:.3f}): 1/{b['bytes_per_vector'] / a['bytes_per_vector']:.1f} of its memory, "
+        f"{b['recall']:.3f}): 1/{b['bytes_per_vector'] / a['bytes_per_vector']:.1f} of its bytes "
+        f"(1/{b['resident_bytes_per_vector'] / a['resident_bytes_per_vector']:.1f} resident), "
         f"{a['query_ms'] / b['query_ms']:.2f}x time per query, {a['build_s'] / b['build_s']:.2f}x build"
     ]
 

@@ -24,6 +24,8 @@ FLAT = "flat"
 HNSWLIB = "hnswlib"
 RABITQ = "RaBitQ, reranked"
 
+_ROTATIONS = {"PQ64x4fs": "hadamard", "PQ32x4fs": "hadamard", "RaBitQfs": "random", "SQ8": "none"}
+
 Setting = Mapping[str, int]
 
 
@@ -50,9 +52,13 @@ def systems(names: tuple[str, ...] | None = None) -> list[System]:
         System(
             OURS,
             lambda nlist: _reranked("PQ64x4fs", nlist),
-            _reranking((4, 8, 16, 32), (50, 100, 200, 300, 400, 800, 1600, 3200)),
+            _reranking((2, 4, 8, 16, 32), (30, 50, 100, 200, 300, 400, 800)),
         ),
-        System(HALF, lambda nlist: _reranked("PQ32x4fs", nlist), _reranking((16, 32, 64), (200, 400, 800, 1600))),
+        System(
+            HALF,
+            lambda nlist: _reranked("PQ32x4fs", nlist),
+            _reranking((8, 16, 32, 64), (100, 200, 400, 800, 1600)),
+        ),
         System(RABITQ, lambda nlist: _reranked("RaBitQfs", nlist), _reranking((8, 16, 32, 64), (50, 75, 100, 200))),
         System("SQ8", lambda nlist: _ivf("SQ8", nlist), _grid(nprobe=(8, 16, 32, 64))),
         System(HNSWLIB, lambda _: HnswlibGraph(16, 64, 100, 1), breadths),
@@ -80,8 +86,8 @@ def _here() -> Index:
 
 
 def _ivf(code: str, nlist: int) -> Ivf:
-    rotation = "random" if code.startswith("RaBitQ") else "none"
-    return Ivf(code, rotation, nlist, nprobe=64, M=32, efSearch=64, efConstruction=40)
+    """As `conf/index` has it: ivf_pq_fastscan, ivf_pq_fastscan_half, ivf_rabitq, ivf_sq8."""
+    return Ivf(code, _ROTATIONS[code], nlist, nprobe=64, M=32, efSearch=64, efConstruction=40)
 
 
 def _reranked(code: str, nlist: int) -> Index:

@@ -3,8 +3,9 @@
 `python -m benchmarks.index_frontier` prints the table and the ratios to HERE's index, and draws the frontier. The
 vectors are real (windows of HERE101, see `here101_windows`) and a seeded mixture that is streamed, so that it takes no
 memory. Everything runs in one process and one thread, settings in turn, round after round; times are CPU seconds of it.
-Settings are chosen on one set of queries, and reported on another. Bytes per vector are those of the index in memory;
-the mapped file of a reranked one is not in it.
+Settings are chosen on one set of queries, and reported on another. Bytes per vector are those of the index's own file,
+without the file of vectors of a reranked one, which is mapped; resident bytes are the anonymous memory that a fresh
+process takes to load all of it and to search once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,8 +26,9 @@ from jaxtyping import Float32
 from threadpoolctl import threadpool_limits
 
 from benchmarks.frontier_report import draw, markdown, verdicts
-from benchmarks.frontier_systems import FLAT, HERE, OURS, Setting, System, apply, systems
+from benchmarks.frontier_systems import FLAT, HALF, HERE, OURS, Setting, System, apply, systems
 from benchmarks.here101_windows import here101_windows
+from benchmarks.loaded_memory import anonymous_bytes, loaded_bytes
 from src.data.files import write_text
 from src.data.progress import tracked
 from src.eval.figures import save
@@ -71,7 +74,7 @@ def compare(
         [_measured(each.index, setting, reporting) for each, setting in tracked(cases, f"{data}, round {n + 1}")]
         for n in range(_ROUNDS)
     ]
-    sizes = {each.system.name: _bytes_per_vector(each) for each in built}
+    sizes = {each.system.name: _bytes_per_vector(each) for each in tracked(built, f"{data}, sizes")}
     table = pd.DataFrame(
         {
             "data": data,
@@ -82,7 +85,8 @@ def compare(
             "tuning_ms": [ms for _, ms in tuned],
             "recall": [rounds[0][i][0] for i in range(len(cases))],
             "query_ms": [float(np.median([each[i][1] for each in rounds])) for i in range(len(cases))],
-            "bytes_per_vector": [sizes[each.system.name] for each, _ in cases],
+            "bytes_per_vector": [sizes[each.system.name][0] for each, _ in cases],
+            "resident_bytes_per_vector": [sizes[each.system.name][1] for each, _ in cases],
             "build_s": [each.build_s for each, _ in cases],
             "overhead_MB": [each.overhead_bytes / 1e6 for each, _ in cases],
             "bound_ms": bound_ms,
@@ -108,7 +112,7 @@ def real(images: Path, weights: Path, cache: Path) -> pd.DataFrame:
 
 def mixture(sizes: list[int]) -> pd.DataFrame:
     """The mixture at each size: the same indexes, grown further."""
-    built = [Built(system, system.make(_MIXTURE_LISTS)) for system in systems((HERE, OURS))]
+    built = [Built(system, system.make(_MIXTURE_LISTS)) for system in systems((HERE, OURS, HALF))]
     tuning, reporting = (ExactNearest(next(_mixture(_N_QUERIES, seed)), K) for seed in (1, 2))
     _train(built, np.concatenate(list(_mixture(_N_TRAINING, 3))))
     tables = []
@@ -153,10 +157,10 @@ def _train(built: list[Built], vectors: Vectors) -> None:
 
 def _add(built: list[Built], chunk: Vectors) -> None:
     for each in built:
-        before_bytes, started = _anonymous_bytes(), time.process_time()
+        before_bytes, started = anonymous_bytes(), time.process_time()
         each.index.add(Codes(chunk))
         each.build_s += time.process_time() - started
-        each.overhead_bytes = max(each.overhead_bytes, _anonymous_bytes() - before_bytes)
+        each.overhead_bytes = max(each.overhead_bytes, anonymous_bytes() - before_bytes)
 
 
 def _finish(built: list[Built]) -> None:
@@ -186,18 +190,23 @@ def _is_chosen(table: pd.DataFrame) -> pd.Series:
     return pd.Series(table.index.isin(chosen), index=table.index)
 
 
-def _bytes_per_vector(built: Built) -> float:
-    index = built.index.base if isinstance(built.index, Rerank) else built.index
+def _bytes_per_vector(built: Built) -> tuple[float, float]:
+    """Of the index's own file, and of what a process that searches it holds."""
+    own = built.index.base if isinstance(built.index, Rerank) else built.index
     with TemporaryDirectory() as folder:
-        index.save(Path(folder) / "index")
-        return (Path(folder) / "index").stat().st_size / len(index)
+        path = Path(folder) / "index"
+        built.index.save(path)
+        resident_bytes = loaded_bytes(built.system.name, path)
+        own.save(path)
+        return path.stat().st_size / len(own), resident_bytes / len(own)
 
 
 def _mixture(n_rows: int, seed: int) -> Iterator[Vectors]:
-    """Unit vectors around 1024 centres, their variance falling over the dimensions as that of encoders does.
+    """Unit vectors around 1024 centres, their variance falling over the dimensions as that of encoders does, rotated.
 
     Their local intrinsic dimension (maximum likelihood, 20 neighbours of 200,000) is 14.7, as that of CONCH v1.5's
-    features of a slide.
+    features of a slide; a rotation changes no distance, and so not this either. HERE's indexed vectors leave a trained
+    linear layer, whose dimensions are alike, as those of these are once they are rotated.
     """
     centres = np.random.default_rng(0).standard_normal((_N_COMPONENTS, DIM), dtype=np.float32)
     rng = np.random.default_rng(seed)
@@ -205,8 +214,15 @@ def _mixture(n_rows: int, seed: int) -> Iterator[Vectors]:
     for start in range(0, n_rows, _CHUNK):
         n = min(_CHUNK, n_rows - start)
         noise = _NOISE * rng.standard_normal((n, DIM), dtype=np.float32)
-        drawn = (centres[rng.integers(_N_COMPONENTS, size=n)] + noise) * spread
+        drawn = ((centres[rng.integers(_N_COMPONENTS, size=n)] + noise) * spread) @ _rotation()
         yield drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+@cache
+def _rotation() -> Float32[np.ndarray, "dim dim"]:
+    """One random orthogonal matrix, the same for every seed of the mixture."""
+    drawn = np.random.default_rng(4).standard_normal((DIM, DIM))
+    return np.asarray(np.linalg.qr(drawn)[0], np.float32)
 
 
 def _pass_ms(vectors: Vectors, query: Float32[np.ndarray, " dim"]) -> float:
@@ -218,13 +234,6 @@ def _pass_ms(vectors: Vectors, query: Float32[np.ndarray, " dim"]) -> float:
         run()
         times_ms.append(1000 * (time.process_time() - started))
     return min(times_ms)
-
-
-def _anonymous_bytes() -> int:
-    """Memory of this process that is no mapped file; 0 where there is no Linux kernel."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
 
 
 def _shown(setting: Setting) -> str:

@@ -16,8 +16,8 @@ from src.errors import ConfigError
 from src.index.folder import MANIFEST_FILE, head_in, read_manifest
 
 _REMEMBERED = (
-    *("data", "encoder", "key_encoder", "tissue", "patching", "head", "mosaic", "code", "index", "ranking", "engine"),
-    *("reports", "seed", "features_dir", "corrupt_tiles", "feature_dtype"),
+    *("data", "encoder", "key_encoder", "tissue", "patching", "head", "mosaic", "code", "index", "ranking", "sample"),
+    *("engine", "reports", "seed", "features_dir", "corrupt_tiles", "feature_dtype"),
 )
 _FREE_CHOICES = ("ranking",)  # takes the rows as they are, whatever the index was built for
 

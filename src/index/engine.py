@@ -35,7 +35,7 @@ from src.index.part_name import part_name
 from src.index.rankers.classes import report_unlabelled
 from src.index.rankers.fitted import CodesForRanking, codes_seen, fitted_settings, ranking_file, restore_fitted
 from src.index.removed_slides import check_removal, codes_left
-from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable
+from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable, check_distinct
 from src.index.significance import Significance
 from src.index.slide_predictions import SlidePredictions, joined_predictions, predictions_file, predictions_in
 from src.index.slide_reports import SlideReports, joined_reports, reports_file, reports_in
@@ -148,11 +148,13 @@ class RetrievalEngine:
 
         Raises:
             IndexMismatch: features of another dimension.
-            ConfigError: a ranking that has to see all codes, which the index does not keep.
+            ConfigError: a slide that is named twice, or a ranking that has to see all codes, which the index does not
+                keep.
         """
         table, known = self._own_table(), set(self.rows.slide_ids)
         asked = database.slide_ids if slide_ids is None else slide_ids
         new = [slide_id for slide_id in asked if slide_id not in known]
+        check_distinct(new)
         self._check_dim(database.slide_ids[0], database.dim)
         for_ranking = CodesForRanking(self.ranking)
         for_ranking.add(codes_seen(self.ranking, self.index))
@@ -191,17 +193,18 @@ class RetrievalEngine:
 
         Raises:
             IncompatibleParts: indexes whose distances cannot be compared.
+            ConfigError: a slide that two of them have.
         """
         engines = [self, *others]
+        table = RowsTable.joined([engine._own_table() for engine in engines])
         for_ranking = CodesForRanking(self.ranking)
         for engine in engines:
             for_ranking.add(codes_seen(engine.ranking, engine.index))
-        tables = [engine._own_table() for engine in engines]
         self.index = joined_index([engine.index for engine in engines])
         self._background = joined_backgrounds([engine._background for engine in engines])
         self.predictions = joined_predictions([engine.predictions for engine in engines])
         self.reports = joined_reports([engine.reports for engine in engines])
-        self._set_table(RowsTable.joined(tables))
+        self._set_table(table)
         for_ranking.fit(self.index, self.rows)
 
     def search(self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None = None) -> Ranking:

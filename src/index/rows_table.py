@@ -5,6 +5,7 @@ Positions and sizes are level-0 pixels. Rows stand in the order of the index, sl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Int64
 
 from src.data.files import written_whole
+from src.errors import ConfigError
 from src.interfaces import Rows
 
 EMPTY_ROWS = Rows((), (), np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
@@ -60,8 +62,13 @@ class RowsTable:
 
     @staticmethod
     def joined(tables: Sequence[RowsTable]) -> RowsTable:
-        """The rows of several tables, one after the other; no slide stands in two of them."""
+        """The rows of several tables, one after the other.
+
+        Raises:
+            ConfigError: a slide that stands in two of them.
+        """
         parts = [table.rows for table in tables]
+        check_distinct([slide_id for part in parts for slide_id in part.slide_ids])
         starts = np.cumsum([0, *(len(part.slide_ids) for part in parts)])
         rows = Rows(
             tuple(slide_id for part in parts for slide_id in part.slide_ids),
@@ -118,6 +125,13 @@ class RowsTable:
             _columns(table, "x", "y"),
         )
         return RowsTable(rows, _columns(first, "patch_width", "patch_height"))
+
+
+def check_distinct(slide_ids: Sequence[str]) -> None:
+    """Raise ConfigError for a slide that would be in an index twice."""
+    if len(set(slide_ids)) < len(slide_ids):
+        twice = next(slide_id for slide_id, count in Counter(slide_ids).items() if count > 1)
+        raise ConfigError(f"{twice} would be in the index twice, so its patches would count twice; leave one out")
 
 
 def _dictionary_indices(table: pa.Table, name: str) -> np.ndarray:

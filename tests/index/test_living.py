@@ -73,7 +73,8 @@ def test_added_slides_are_found_as_if_they_had_been_there_from_the_start(name: s
 
 def living_engine(index: Index | None = None) -> RetrievalEngine:
     background = Background(n=200, seed=3)
-    return RetrievalEngine("e", AllPatches(), L2(), index or Flat("cosine"), NearestPatch(3), SAMPLE, background)
+    index = Flat("cosine") if index is None else index  # an empty one counts as false
+    return RetrievalEngine("e", AllPatches(), L2(), index, NearestPatch(3), SAMPLE, background)
 
 
 def saved(folder: Path) -> RetrievalEngine:

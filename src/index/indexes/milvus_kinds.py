@@ -1,4 +1,8 @@
-"""The kinds of index that Milvus builds, with their settings, and which of them a local file builds."""
+"""The kinds of index that Milvus builds, with their settings, and which of them a local file builds.
+
+IVF_PQ of Milvus 2.3.5 was seen to lose most of its recall once a filter leaves out a row (0.36 became 0.05); the others
+do not. Measure it on the server at hand, or choose another where patients are left out.
+"""
 
 from __future__ import annotations
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +28,7 @@ from benchmarks.frontier_report import draw, markdown, verdicts
 from benchmarks.frontier_systems import FLAT, HALF, HERE, OURS, Setting, System, apply, systems
 from benchmarks.here101_windows import here101_windows
 from benchmarks.loaded_memory import anonymous_bytes, loaded_bytes
+from benchmarks.mixture import CHUNK, mixture_vectors
 from src.data.files import write_text
 from src.data.progress import tracked
 from src.eval.figures import save
@@ -38,13 +38,9 @@ from src.index.indexes.rerank import Rerank
 from src.interfaces import Codes, Index
 
 K = 10
-DIM = 256
 _TARGET = 0.95
 _MARGIN = 0.005  # of the tuning queries, above the target
-_CHUNK = 20_000
 _N_TRAINING = 100_000
-_N_COMPONENTS = 1024
-_NOISE = 0.5  # of a component, where the centres have 1
 _N_QUERIES = 200
 _ROUNDS = 3
 _BASE_LISTS = 256  # of about 10^5 real vectors: more would cost memory that HERE's index does not have
@@ -101,8 +97,8 @@ def real(images: Path, weights: Path, cache: Path) -> pd.DataFrame:
     built = [Built(system, system.make(_BASE_LISTS)) for system in systems()]
     tuning, reporting = ExactNearest(vectors.tuning, K), ExactNearest(vectors.reporting, K)
     _train(built, vectors.base)
-    for start in tracked(range(0, len(vectors.base), _CHUNK), "real: add"):
-        chunk = vectors.base[start : start + _CHUNK]
+    for start in tracked(range(0, len(vectors.base), CHUNK), "real: add"):
+        chunk = vectors.base[start : start + CHUNK]
         _add(built, chunk)
         tuning.add(chunk)
         reporting.add(chunk)
@@ -113,11 +109,11 @@ def real(images: Path, weights: Path, cache: Path) -> pd.DataFrame:
 def mixture(sizes: list[int]) -> pd.DataFrame:
     """The mixture at each size: the same indexes, grown further."""
     built = [Built(system, system.make(_MIXTURE_LISTS)) for system in systems((HERE, OURS, HALF))]
-    tuning, reporting = (ExactNearest(next(_mixture(_N_QUERIES, seed)), K) for seed in (1, 2))
-    _train(built, np.concatenate(list(_mixture(_N_TRAINING, 3))))
+    tuning, reporting = (ExactNearest(next(mixture_vectors(_N_QUERIES, seed)), K) for seed in (1, 2))
+    _train(built, np.concatenate(list(mixture_vectors(_N_TRAINING, 3))))
     tables = []
-    for chunk in tracked(list(range(-(-max(sizes) // _CHUNK))), "mixture: add"):
-        vectors = next(_mixture(_CHUNK, 10 + chunk))
+    for chunk in tracked(list(range(-(-max(sizes) // CHUNK))), "mixture: add"):
+        vectors = next(mixture_vectors(CHUNK, 10 + chunk))
         _add(built, vectors)
         tuning.add(vectors)
         reporting.add(vectors)
@@ -139,7 +135,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with threadpool_limits(1):
         tables = [real(given.images, given.weights, given.cache)] if given.images else []
-        tables += [mixture([_CHUNK * round(rows / _CHUNK) for rows in given.rows])] if given.rows else []
+        tables += [mixture([CHUNK * round(rows / CHUNK) for rows in given.rows])] if given.rows else []
     table = pd.concat(tables, ignore_index=True)
     write_text(given.out / "index_frontier.csv", table.to_csv(index=False))
     save(draw(table), given.out / "index_frontier.png")
@@ -199,30 +195,6 @@ def _bytes_per_vector(built: Built) -> tuple[float, float]:
         resident_bytes = loaded_bytes(built.system.name, path)
         own.save(path)
         return path.stat().st_size / len(own), resident_bytes / len(own)
-
-
-def _mixture(n_rows: int, seed: int) -> Iterator[Vectors]:
-    """Unit vectors around 1024 centres, their variance falling over the dimensions as that of encoders does, rotated.
-
-    Their local intrinsic dimension (maximum likelihood, 20 neighbours of 200,000) is 14.7, as that of CONCH v1.5's
-    features of a slide; a rotation changes no distance, and so not this either. HERE's indexed vectors leave a trained
-    linear layer, whose dimensions are alike, as those of these are once they are rotated.
-    """
-    centres = np.random.default_rng(0).standard_normal((_N_COMPONENTS, DIM), dtype=np.float32)
-    rng = np.random.default_rng(seed)
-    spread = np.arange(1, DIM + 1, dtype=np.float32) ** -0.7
-    for start in range(0, n_rows, _CHUNK):
-        n = min(_CHUNK, n_rows - start)
-        noise = _NOISE * rng.standard_normal((n, DIM), dtype=np.float32)
-        drawn = ((centres[rng.integers(_N_COMPONENTS, size=n)] + noise) * spread) @ _rotation()
-        yield drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-
-
-@cache
-def _rotation() -> Float32[np.ndarray, "dim dim"]:
-    """One random orthogonal matrix, the same for every seed of the mixture."""
-    drawn = np.random.default_rng(4).standard_normal((DIM, DIM))
-    return np.asarray(np.linalg.qr(drawn)[0], np.float32)
 
 
 def _pass_ms(vectors: Vectors, query: Float32[np.ndarray, " dim"]) -> float:

@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks.frontier_report import draw, markdown, verdicts
 from benchmarks.frontier_systems import FLAT, HERE, HNSWLIB, OURS, RABITQ, apply, systems
-from benchmarks.index_frontier import _is_chosen, _mixture
+from benchmarks.index_frontier import _is_chosen
 from benchmarks.loaded_memory import anonymous_bytes, loaded_bytes
+from benchmarks.mixture import mixture_vectors
 from src.index.indexes.rerank import Rerank
 from src.interfaces import Codes
 
@@ -21,7 +22,7 @@ def point(data: str, index: str, setting: str, recall: float, ms: float, n_rows:
         "bound_ms": 2.0,
     }
     own = {"data": data, "index": index, "setting": setting, "n_rows": n_rows}
-    return {**own, "tuning_recall": recall, "tuning_ms": ms, "recall": recall, "query_ms": ms, **sizes, **costs}
+    return {**own, "tuning_recall": recall, "tuning_ms": ms, "recall": recall, "query_ms": ms, **sizes}
 
 
 @pytest.fixture
@@ -68,14 +69,14 @@ def test_settings_reach_the_index_and_its_base() -> None:
 
 
 def test_mixture_is_the_same_for_a_seed_and_of_length_one() -> None:
-    one, same, other = (next(_mixture(50, seed)) for seed in (1, 1, 2))
+    one, same, other = (next(mixture_vectors(50, seed)) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, atol=1e-6)
 
 
 def test_no_dimension_of_the_mixture_is_special() -> None:
-    variances = next(_mixture(2_000, 1)).var(axis=0)
+    variances = next(mixture_vectors(2_000, 1)).var(axis=0)
     assert variances.max() < 20 * variances.min()
 
 
@@ -83,7 +84,7 @@ def test_no_dimension_of_the_mixture_is_special() -> None:
 def test_loaded_index_takes_its_file_and_a_table(tmp_path: Path) -> None:
     """HERE's: 40 bytes a row, and 4 MB of inner products of 128 centroids with 32 x 256 others."""
     index = systems((HERE,))[0].make(1)
-    vectors = Codes(next(_mixture(10_000, 1)))
+    vectors = Codes(next(mixture_vectors(10_000, 1)))
     index.train(vectors)
     for _ in range(10):
         index.add(vectors)

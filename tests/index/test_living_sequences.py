@@ -27,7 +27,7 @@ from tests.index.databases import MemoryStore, random_database
 from tests.index.test_every_engine import query_of
 from tests.index.test_every_index import codes_for
 from tests.index.test_living import living_engine
-from tests.index.test_removal import SMALL, assert_same, empty, every_kind, trained
+from tests.index.test_removal import SMALL, assert_same, empty, every_kind, rounding, trained
 
 MOST_NEW = 25
 K = 12
@@ -128,7 +128,7 @@ def test_an_index_answers_as_if_what_left_had_never_come(name: str, steps: list[
     found = index.search(queries, K)
     before = living.keeps_all.search(queries, K, living.is_gone)
     new_rows = np.append(np.cumsum(~living.is_gone) - 1, -1)
-    assert_same(found, Neighbours(before.distances, new_rows[before.rows]), 1e-6 if name == "hnsw" else 0)
+    assert_same(found, Neighbours(before.distances, new_rows[before.rows]), rounding(name))
     direct = trained(name)
     direct.add(left)
     np.testing.assert_allclose(found.distances, direct.search(queries, K).distances, atol=1e-5)

@@ -62,6 +62,12 @@ class DrawnBackground:
     codes: Codes
     slides: Shaped[np.ndarray, " background"] | None = None
 
+    def equals(self, other: DrawnBackground) -> bool:
+        """Whether both are the same codes of the same slides, as far as these are known."""
+        if self.slides is None or other.slides is None or not np.array_equal(self.slides, other.slides):
+            return False
+        return np.array_equal(self.codes.values, other.codes.values)
+
     def without(self, slide_ids: Collection[str]) -> DrawnBackground | None:
         """The codes of the other slides; None where none is left.
 
@@ -76,10 +82,14 @@ class DrawnBackground:
 
 
 def joined_backgrounds(parts: Sequence[DrawnBackground | None]) -> DrawnBackground | None:
-    """The codes of several databases; None where one has none, as its hits would be compared with others only."""
+    """The codes of several databases, those that several share once; None where one has none.
+
+    Else the hits of that one would be compared with others only. Parts of a cohort that were fitted together share all.
+    """
     drawn = [part for part in parts if part is not None]
     if len(drawn) < len(parts):
         return None
+    drawn = [part for place, part in enumerate(drawn) if not any(map(part.equals, drawn[:place]))]
     slides = [part.slides for part in drawn if part.slides is not None]
     are_known = len(slides) == len(drawn)
     return DrawnBackground(joined([part.codes for part in drawn]), np.concatenate(slides) if are_known else None)

@@ -25,7 +25,7 @@ from src.index.background import (
 from src.index.codes.fitted import fit_code, fitted_file, load_fitted
 from src.index.codes.learned import expect_weights, weights_digest, weights_file
 from src.index.codes.of_slides import check_summaries, with_places
-from src.index.folder import OpenedFolder, Provenance, mismatch, open_folder, write_folder
+from src.index.folder import OpenedFolder, Provenance, Verify, mismatch, open_folder, write_folder
 from src.index.indexes.checks import fits
 from src.index.indexes.finishing import finish
 from src.index.indexes.joined import joined_index
@@ -39,7 +39,7 @@ from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable, check_dist
 from src.index.significance import Significance
 from src.index.slide_predictions import SlidePredictions, joined_predictions, predictions_file, predictions_in
 from src.index.slide_reports import SlideReports, joined_reports, reports_file, reports_in
-from src.index.training_sample import TrainingSample
+from src.index.training_sample import Sampling
 from src.index.widening import neighbours_for
 from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures, joined
 
@@ -73,7 +73,7 @@ class RetrievalEngine:
         code: Code,
         index: Index,
         ranking: Ranker,
-        training_sample: TrainingSample,
+        training_sample: Sampling,
         background: Background | None = None,
         official_squared_score: bool = False,
         query_mosaic: Mosaic | None = None,
@@ -104,7 +104,7 @@ class RetrievalEngine:
         on_slide: Callable[[str], None] | None = None,
         slide_ids: Sequence[str] | None = None,
     ) -> None:
-        """Fit the code and the index on a sample, then add the slides one by one; one slide is in memory at a time.
+        """Fit the engine, then add the slides one by one; one slide is in memory at a time.
 
         Slides without patches are left out, counted and named in a warning.
 
@@ -116,19 +116,37 @@ class RetrievalEngine:
         Raises:
             ConfigError: an engine that holds a database already, or a database without patches.
         """
+        self.fit(database)
+        for_ranking = CodesForRanking(self.ranking)
+        slides = self._add_all(database, database.slide_ids if slide_ids is None else slide_ids, for_ranking, on_slide)
+        finish(self.index)
+        self._set_table(RowsTable.of(slides))
+        for_ranking.fit(self.index, self.rows)
+
+    def fit(self, database: FeatureStore) -> None:
+        """Fit the code and the index on a sample, and draw the background; `add` does the slides.
+
+        Args:
+            database: the features of the whole cohort.
+
+        Raises:
+            ConfigError: an engine that holds a database already, or a database without patches.
+        """
         if len(self.index):
             raise ConfigError(
                 f"engine {self.name}: holds {len(self.index)} rows already, expected none; use a new engine"
             )
         sample, sampled = self._sample(database)
         self.index.train(sample)
-        for_ranking = CodesForRanking(self.ranking)
         self._feature_dim = database.dim
+        self._code_dim = _dim_of(sample)
         self._background = None if self.background is None else self.background.draw(sample, sampled)
-        slides = self._add_all(database, database.slide_ids if slide_ids is None else slide_ids, for_ranking, on_slide)
-        finish(self.index)
-        self._set_table(RowsTable.of(slides))
-        for_ranking.fit(self.index, self.rows)
+        self._set_table(RowsTable.of([]))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether slides can be added; a loaded engine is."""
+        return self._table is not None
 
     def add(
         self,
@@ -279,17 +297,18 @@ class RetrievalEngine:
         more |= ranking_file(self.ranking) | predictions_file(self.predictions) | reports_file(self.reports)
         write_folder(folder, self.index, table, entries, more)
 
-    def load(self, folder: Path, expected: Provenance | None = None) -> None:
+    def load(self, folder: Path, expected: Provenance | None = None, verify: Verify = "full") -> None:
         """Read an index folder after checking it.
 
         Args:
             folder: what `save` wrote.
             expected: the encoder that queries will come from; not compared when None.
+            verify: see `open_folder`.
 
         Raises:
             IndexMismatch: a damaged folder, or one that was built with other parts or another encoder.
         """
-        opened = open_folder(folder)
+        opened = open_folder(folder, verify)
         opened.expect(**self._parts())
         expect_weights(opened, self.code)
         if expected is not None:
@@ -372,7 +391,7 @@ class RetrievalEngine:
         self.index.add(codes)
         for_ranking.add(codes)
         self.predictions.add(slide.slide_id, self.code, features)
-        self._code_dim = codes.n_bits or codes.values.shape[1]
+        self._code_dim = _dim_of(codes)
         return IndexedSlide(slide.slide_id, patient_id, slide.coords[kept[places]], slide.patch_size_level0)
 
     def _own_table(self) -> RowsTable:
@@ -423,6 +442,11 @@ class RetrievalEngine:
     def _parts(self) -> dict[str, str]:
         parts = {"mosaic": self.mosaic, "code": self.code, "index": self.index}
         return {name: _type_name(part) for name, part in parts.items()} | {"code_kind": self.code.kind}
+
+
+def _dim_of(codes: Codes) -> int:
+    """Bits of a barcode, or columns of a vector."""
+    return codes.n_bits or codes.values.shape[1]
 
 
 def _encoded(

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from src.data.files import digest, sha256_of, write_json
 from src.data.whole_folder import folder_written_whole
@@ -22,7 +22,11 @@ from src.errors import ConfigError, IndexMismatch
 from src.index.rows_table import RowsTable
 from src.interfaces import Index
 
+Verify = Literal["full", "sizes"]
+"""How an index is looked at before it is used; see `open_folder`."""
+
 FORMAT_VERSION = 1
+_OF_INDEX = "index."
 INDEX_FILE = "index.faiss"
 ROWS_FILE = "rows.parquet"
 BACKGROUND_FILE = "background.npy"
@@ -104,19 +108,27 @@ def write_folder(
         table.write(partial / ROWS_FILE)
         for name, write in more.items():
             write(partial / name)
-        manifest = {**_counts(partial, table), **entries, "sha256": _checksums(partial)}
+        manifest = {**_counts(partial, table), **entries, "sizes_bytes": _sizes(partial), "sha256": _checksums(partial)}
         write_json(partial / MANIFEST_FILE, _signed(manifest))
 
 
-def open_folder(folder: Path) -> OpenedFolder:
+def open_folder(folder: Path, verify: Verify = "full") -> OpenedFolder:
     """Check every file of an index folder against its manifest, then read the rows.
+
+    Args:
+        folder: what `write_folder` wrote.
+        verify: `full` reads every file; `sizes` looks only at the sizes of those of the index itself, so that a mapped
+            one is opened at once. It does not see a byte that was changed.
 
     Raises:
         IndexMismatch: a missing, damaged or foreign file, or another format version.
     """
     manifest = read_manifest(folder)
     for name in dict.fromkeys((INDEX_FILE, ROWS_FILE, *manifest["sha256"])):
-        _check_file(folder, name, manifest["sha256"].get(name))
+        if verify == "sizes" and name in manifest.get("sizes_bytes", {}):
+            _check_size(folder, name, manifest["sizes_bytes"][name])
+        else:
+            _check_file(folder, name, manifest["sha256"].get(name))
     table = RowsTable.read(folder / ROWS_FILE)
     if len(table.rows) != manifest["n_rows"]:
         raise mismatch(folder, f"{ROWS_FILE} has {len(table.rows)} rows, expected the manifest's {manifest['n_rows']}")
@@ -172,12 +184,16 @@ def _counts(folder: Path, table: RowsTable) -> dict[str, Any]:
         "histoseek_version": importlib.metadata.version("histoseek"),
         "n_rows": len(table.rows),
         "n_slides": len(table.rows.slide_ids),
-        "index_size_bytes": sum(path.stat().st_size for path in folder.glob("index.*")),
+        "index_size_bytes": sum(path.stat().st_size for path in folder.glob(f"{_OF_INDEX}*")),
     }
 
 
 def _checksums(folder: Path) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in sorted(folder.glob(f"{_OF_INDEX}*"))}
 
 
 def _signed(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,10 +205,19 @@ def _as_json(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
-def _check_file(folder: Path, name: str, expected: str | None) -> None:
-    path = folder / name
-    if not path.is_file():
+def _check_size(folder: Path, name: str, expected: int) -> None:
+    found = _existing(folder, name).stat().st_size
+    if found != expected:
+        raise mismatch(folder, f"{name} has {found} bytes, expected {expected} by {MANIFEST_FILE}")
+
+
+def _existing(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
         raise mismatch(folder, f"{name} is missing, expected beside {MANIFEST_FILE}")
-    found = sha256_of(path)
+    return folder / name
+
+
+def _check_file(folder: Path, name: str, expected: str | None) -> None:
+    found = sha256_of(_existing(folder, name))
     if found != expected:
         raise mismatch(folder, f"{name} has SHA-256 {found[:12]}, expected {str(expected)[:12]} by {MANIFEST_FILE}")

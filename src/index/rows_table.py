@@ -56,9 +56,10 @@ class RowsTable:
             tuple(slide.slide_id for slide in slides),
             tuple(slide.patient_id for slide in slides),
             np.repeat(np.arange(len(slides), dtype=np.int64), counts),
-            np.concatenate([slide.xy for slide in slides]),
+            np.concatenate([EMPTY_ROWS.xy, *(slide.xy for slide in slides)]),
         )
-        return RowsTable(rows, np.array([slide.patch_size_level0 for slide in slides], dtype=np.int64))
+        sizes = np.array([slide.patch_size_level0 for slide in slides], dtype=np.int64)
+        return RowsTable(rows, sizes.reshape(-1, 2))
 
     @staticmethod
     def joined(tables: Sequence[RowsTable]) -> RowsTable:
@@ -116,7 +117,7 @@ class RowsTable:
         """Read what `write` wrote."""
         table = pq.read_table(path, partitioning=None).unify_dictionaries()
         slide = _dictionary_indices(table, "slide_id")
-        is_first = np.append(True, slide[1:] != slide[:-1])
+        is_first = np.diff(slide, prepend=-1) != 0
         first = table.take(np.flatnonzero(is_first))
         rows = Rows(
             tuple(first["slide_id"].to_pylist()),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,6 +20,15 @@ from src.errors import ConfigError
 from src.interfaces import FeatureStore
 
 _log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """How an engine draws the patches that it is fitted on."""
+
+    def draw(self, store: FeatureStore) -> list[tuple[str, Float32[np.ndarray, "patch feature"]]]:
+        """Each slide that takes part, and features of the patches drawn of it."""
+        ...
 
 
 @dataclass(frozen=True)

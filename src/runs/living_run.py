@@ -30,6 +30,7 @@ from src.interfaces import Rows
 from src.runs.changed_index import changed
 from src.runs.encoders import encoder_of
 from src.runs.index_config import is_index, with_index_config
+from src.runs.merge_shards import merge_shards
 from src.runs.prepare import Database, Features, prepare_features
 from src.runs.searchable import opened_as_one
 from src.runs.several_indexes import with_first_config
@@ -62,7 +63,7 @@ def asks_for_change(cfg: DictConfig) -> bool:
 def change_index(cfg: DictConfig) -> tuple[Database, int]:
     """Add, remove or merge as the configuration says; with the number of slides that failed."""
     if cfg.merge is not None:
-        return _merge(cfg), 0
+        return (merge_shards(cfg) if isinstance(cfg.merge, str) else _merge(cfg)), 0
     built = with_index_config(cfg)
     return _add(built) if cfg.add is not None else (_remove(built), 0)
 

@@ -37,6 +37,7 @@ from src.runs.encoders import encoder_of, train_key_encoder
 from src.runs.kept_reports import reports_to_keep
 from src.runs.plain import plain
 from src.runs.resumable_build import build_resumably, forget_checkpoint
+from src.runs.shard import asked_shard
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,9 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
     folder = Path(cfg.index_dir or Path(cfg.paths.cache_dir) / cohort.name / "index" / f"{cfg.engine.name}-{key}")
     if not cfg.index_dir:
         refuse_build(folder)  # one of the cache, changed by its path
+    shard = asked_shard(cfg, key)
+    if shard is not None:
+        folder, key = shard.folder, shard.key
     built = _built_with(folder)
     if built.get("key") == key or changes_of(folder):
         engine.load(folder)
@@ -146,7 +150,8 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
         log.info("index: reused %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
     else:
         started = time.perf_counter()
-        build_resumably(engine, features.store, folder, key, cfg.slides_per_checkpoint)
+        part = None if shard is None else shard.begin(engine, features.store)
+        build_resumably(engine, features.store, folder, key, cfg.slides_per_checkpoint, part)
         if len(texts):
             engine.keep_reports(texts)
         seconds = time.perf_counter() - started

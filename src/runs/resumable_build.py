@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from src.data.progress import progress_bar
@@ -16,20 +17,26 @@ log = logging.getLogger(__name__)
 
 
 def build_resumably(
-    engine: RetrievalEngine, store: FeatureStore, folder: Path, key: str, slides_per_checkpoint: int
+    engine: RetrievalEngine,
+    store: FeatureStore,
+    folder: Path,
+    key: str,
+    slides_per_checkpoint: int,
+    part: Sequence[str] | None = None,
 ) -> None:
     """Build an index from the start, or from where a killed build with the same key has come to.
 
     The index is the one that an undisturbed build gives. No checkpoints where ranking or index sees all codes.
 
     Args:
-        engine: without a database.
+        engine: without slides; fitted, or it is fitted to the store.
         store: of the cohort.
         folder: where the finished index will go; checkpoints stand beside it until `forget_checkpoint`.
         key: names everything that shapes the index.
         slides_per_checkpoint: slides after which what is done is written.
+        part: of the store's slides, those that are added; all of them by default.
     """
-    slide_ids = list(store.slide_ids)
+    slide_ids = list(store.slide_ids if part is None else part)
     is_at_once = isinstance(engine.ranking, FittedRanker) or isinstance(engine.index, Finishing)
     size = len(slide_ids) if is_at_once else slides_per_checkpoint
     with progress_bar(f"index, {engine.name}", len(slide_ids)) as step:
@@ -37,7 +44,7 @@ def build_resumably(
         for _ in range(done):
             step()
         for start in range(done, len(slide_ids), size):
-            add = engine.add if len(engine.index) else engine.build
+            add = engine.add if engine.is_fitted else engine.build
             add(store, lambda _: step(), slide_ids[start : start + size])
             if start + size < len(slide_ids):
                 engine.save(_checkpoint(folder), Provenance(config={"key": key, "n_done": start + size}))

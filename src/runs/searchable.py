@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -14,9 +14,9 @@ from omegaconf import DictConfig
 from src.data.cohort import Cohort
 from src.data.files import digest
 from src.data.patching import Patching
-from src.errors import HistoseekError
+from src.errors import ConfigError, HistoseekError
 from src.index.engine import RetrievalEngine
-from src.index.folder import Provenance, read_manifest
+from src.index.folder import Provenance, Verify, read_manifest
 from src.interfaces import Encoder, FeatureStore
 from src.runs.encoders import encoder_of
 from src.runs.index_config import is_index
@@ -86,7 +86,9 @@ def _opened(cfg: DictConfig) -> Searchable:
     engine: RetrievalEngine = instantiate(cfg.engine, _convert_="all")
     refuse_unused_head(cfg)
     is_signed = bool(manifest["encoder_digest"])
-    engine.load(folder, Provenance(encoder.name, digest(encoder.fingerprint())) if is_signed else None)
+    if cfg.verify not in get_args(Verify):
+        raise ConfigError(f"verify is {cfg.verify!r}, expected {' or '.join(get_args(Verify))}")
+    engine.load(folder, Provenance(encoder.name, digest(encoder.fingerprint())) if is_signed else None, cfg.verify)
     log.info("index: %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
     patching: Patching = instantiate(cfg.patching, _convert_="all")
     cohort = _cohort_if_at_hand(cfg)

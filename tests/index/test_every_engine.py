@@ -35,6 +35,7 @@ defaults:
   - code: l2
   - index: flat
   - ranking: nearest_patch
+  - sample: here
   - engine: {engine}
   - _self_
 seed: 0

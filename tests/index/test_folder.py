@@ -180,3 +180,33 @@ def test_a_writer_killed_between_the_renames_is_undone_by_the_next(folder: Path)
     with pytest.raises(RuntimeError), folder_written_whole(folder):
         raise RuntimeError
     assert open_folder(folder).manifest["n_rows"] == 5
+
+
+def test_a_quick_look_sees_a_file_that_was_cut_but_reads_no_index(folder: Path) -> None:
+    index = folder / "index.faiss"
+    flip_a_byte(index)
+    assert len(open_folder(folder, "sizes").table.rows) == 5
+    index.write_bytes(index.read_bytes()[:-1])
+    size = index.stat().st_size
+    with pytest.raises(IndexMismatch, match=f"index.faiss has {size} bytes, expected {size + 1} by manifest.json"):
+        open_folder(folder, "sizes")
+    index.unlink()
+    with pytest.raises(IndexMismatch, match=r"index.faiss is missing"):
+        open_folder(folder, "sizes")
+
+
+def test_a_quick_look_reads_what_is_not_the_index(folder: Path) -> None:
+    flip_a_byte(folder / "rows.parquet")
+    with pytest.raises(IndexMismatch, match=r"rows.parquet has SHA-256"):
+        open_folder(folder, "sizes")
+
+
+def test_an_index_without_slides_is_written_and_read(tmp_path: Path) -> None:
+    store, engine = random_database(0, [2, 3]), flat_engine()
+    engine.fit(store)
+    engine.save(tmp_path / "index")
+    loaded = flat_engine()
+    loaded.load(tmp_path / "index")
+    assert (len(loaded.rows), loaded.is_fitted) == (0, True)
+    assert loaded.add(store) == ("s000", "s001")
+    assert loaded.rows.slide_ids == ("s000", "s001")

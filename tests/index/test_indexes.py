@@ -2,6 +2,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,7 +238,7 @@ def test_hnsw_ivfpq_visiting_every_list_finds_every_allowed_row() -> None:
 
 @pytest.mark.parametrize("name", ["M", "m", "nlist", "nbits", "nprobe", "efSearch", "efConstruction"])
 def test_hnsw_ivfpq_refuses_values_below_one(name: str) -> None:
-    values = {"M": 8, "m": 8, "nlist": 8, "nbits": 8, "nprobe": 1, "efSearch": 16, "efConstruction": 40}
+    values: dict[str, Any] = {"M": 8, "m": 8, "nlist": 8, "nbits": 8, "nprobe": 1, "efSearch": 16, "efConstruction": 40}
     with pytest.raises(ConfigError, match=f"{name} is 0, expected at least 1"):
         HnswIvfPq(**values | {name: 0})
 

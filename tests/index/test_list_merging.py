@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,20 @@ from tests.index.databases import unit_vectors
 from tests.index.test_ivf import SETTINGS
 
 N, DIM = 700, 24
-KINDS = {
+
+
+def ivf(code: str, rotation: str) -> Callable[[bool], Any]:
+    return lambda mapped: Ivf(code, rotation, **SETTINGS, mapped=mapped)
+
+
+KINDS: dict[str, Callable[[bool], Any]] = {
     "hnsw_ivfpq": lambda mapped: HnswIvfPq(8, 5, 6, 4, 4, 16, 40, mapped),
-    **{
-        f"{code}-{rotation}": lambda mapped, code=code, rotation=rotation: Ivf(
-            code, rotation, **SETTINGS, mapped=mapped
-        )
-        for code, rotation in (
-            *(("Flat", "none"), ("SQ8", "random"), ("PQ8x8", "none")),
-            *(("PQ8x4fs", "hadamard"), ("RaBitQfs", "random"), ("RaBitQfs4", "hadamard")),
-        )
-    },
+    "Flat": ivf("Flat", "none"),
+    "SQ8-random": ivf("SQ8", "random"),
+    "PQ8x8": ivf("PQ8x8", "none"),
+    "PQ8x4fs-hadamard": ivf("PQ8x4fs", "hadamard"),
+    "RaBitQfs-random": ivf("RaBitQfs", "random"),
+    "RaBitQfs4-hadamard": ivf("RaBitQfs4", "hadamard"),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -57,8 +61,11 @@ def test_merged_parts_answer_as_one_index_that_was_given_all_rows(kind: str, tmp
         assert are_fitted_the_same(first, mapped)
         first.merge(mapped)
         assert len(mapped) == end - start
+    first.save(tmp_path / "merged")
+    whole.save(tmp_path / "whole")
     assert len(first) == N
     assert same(first, whole)
+    assert (tmp_path / "merged").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
 @every_kind

@@ -21,7 +21,7 @@ from src.data.files import write_json
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked
 from src.index.indexes.flat import Flat
-from src.index.indexes.ivf import Ivf, lists_for
+from src.index.indexes.ivf import Ivf, lists_for, next_power_of_two
 from src.index.indexes.removal import remove_rows
 from src.index.indexes.rerank import Rerank
 from src.index.indexes.row_stores import Float16File
@@ -209,17 +209,17 @@ class Auto:
 def _bytes_of(n_rows: int, dim: int) -> dict[str, float]:
     """What each option keeps of a row in memory, with its share of the lists and the rotation; largest first."""
     nlist = lists_for(n_rows, n_rows)
-    per_list = (4 * dim + 8 * _LINKS) / n_rows  # the centroid and its links
-    n_parts = max(1, dim // 4)
+    rotated_dim = next_power_of_two(dim)
+    per_list = (4 * rotated_dim + 8 * _LINKS) / n_rows  # the centroid and its links
+    n_parts = max(1, rotated_dim // 4)
     code_bytes = {
         "RaBitQfs": dim / 8 + _BYTES_OF_FACTORS + 4 * dim * dim / n_rows,
         f"PQ{n_parts}x4fs": n_parts / 2,
         f"PQ{max(1, n_parts // 2)}x4fs": n_parts / 4,
     }
     n_kept = 1 + _BLOCK / 2 * nlist / n_rows  # a list is filled up to whole blocks
-    return {EXACT: 4.0 * dim} | {
-        code: n_bytes * n_kept + _BYTES_PER_ID + nlist * per_list for code, n_bytes in code_bytes.items()
-    }
+    sizes = {code: n_bytes * n_kept + _BYTES_PER_ID + nlist * per_list for code, n_bytes in code_bytes.items()}
+    return {EXACT: 4.0 * dim} | dict(sorted(sizes.items(), key=lambda size: -size[1]))
 
 
 def _filled(code: str, rows: Float32[np.ndarray, "row dim"], seed: int) -> Index:

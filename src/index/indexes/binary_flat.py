@@ -30,8 +30,8 @@ class BinaryFlat:
         self._faiss: Any = None
 
     def train(self, sample: Codes) -> None:
-        """Nothing has to be fitted; the sample is only checked."""
-        checked(sample, self.accepts, self._n_bytes, "binary_flat")
+        """Nothing has to be fitted; the sample gives the length of a barcode."""
+        self._faiss = faiss.IndexBinaryFlat(8 * checked(sample, self.accepts, self._n_bytes, "binary_flat").shape[1])
 
     def add(self, codes: Codes) -> None:
         """Append barcodes.

@@ -34,7 +34,7 @@ def fit_centroids(
     groups = _kmeans(vectors, round(math.sqrt(n_centroids)), _ITERATIONS)
     group = faiss.knn(vectors, groups, 1)[1][:, 0]
     shares = shared_out(n_centroids, np.bincount(group, minlength=len(groups)))
-    parts = [_kmeans(vectors[group == i], int(n), _ITERATIONS) for i, n in enumerate(shares) if n]
+    parts = [_kmeans(vectors[group == place], int(n), _ITERATIONS) for place, n in enumerate(shares) if n]
     return _kmeans(vectors, n_centroids, _ITERATIONS_TOGETHER, np.concatenate(parts))
 
 
@@ -45,7 +45,7 @@ def shared_out(n: int, sizes: Int64[np.ndarray, " group"]) -> Int64[np.ndarray, 
     [1, 4, 0]
     """
     exact = n * sizes / sizes.sum()
-    shares = np.floor(exact).astype(np.int64)
+    shares: np.ndarray = np.floor(exact).astype(np.int64)
     shares[np.argsort(shares - exact, kind="stable")[: n - shares.sum()]] += 1
     return shares
 

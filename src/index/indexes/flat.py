@@ -36,8 +36,8 @@ class Flat:
         self._closeness: Closeness | None = None
 
     def train(self, sample: Codes) -> None:
-        """Nothing has to be fitted; the sample is only checked."""
-        self._checked(sample)
+        """Nothing has to be fitted; the sample gives the dimension."""
+        self._vectors = GrowingRows(self._checked(sample)[:0])
 
     def add(self, codes: Codes) -> None:
         """Append codes.

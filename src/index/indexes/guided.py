@@ -57,8 +57,9 @@ class Guided:
         self._stored: _Stored | None = None
 
     def train(self, sample: Codes) -> None:
-        """Nothing has to be fitted; the sample is only checked."""
+        """Nothing has to be fitted; the sample gives the length of a barcode."""
         checked(sample, self.accepts, self._n_bytes, "guided")
+        self._new = [sample.take(slice(0))]
 
     def add(self, codes: Codes) -> None:
         """Append barcodes and their keys.

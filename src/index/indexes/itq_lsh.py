@@ -6,6 +6,7 @@ and IndexBinaryFlat. Differs from it: both are kept in one .npz file, because a 
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ class ItqLsh:
         """Take rows out; the others move up."""
         remove_from_array(self._faiss, is_removed)
 
+    def fit_digest(self) -> str:
+        """Names the rotation."""
+        return hashlib.sha256(faiss.serialize_index(self._binariser).tobytes()).hexdigest()[:12]
+
+    def merge(self, other: ItqLsh) -> None:
+        """Append the signs of an index of the same rotation."""
+        self._faiss.add(other._stored)
+
     def hashed(self, codes: Codes) -> Codes:
         """The signs of codes, between which distances are counted."""
         return Codes(self._signs(codes), self._faiss.d)
@@ -92,6 +101,11 @@ class ItqLsh:
 
     def __len__(self) -> int:
         return 0 if self._faiss is None else int(self._faiss.ntotal)
+
+    @property
+    def _stored(self) -> UInt8[np.ndarray, "row byte"]:
+        signs: np.ndarray = faiss.vector_to_array(self._faiss.xb).reshape(len(self), self._faiss.d // 8)
+        return signs
 
     def _signs(self, codes: Codes) -> UInt8[np.ndarray, "row byte"]:
         if self._binariser is None:

@@ -45,6 +45,15 @@ def lists_for(n_rows: int, n_training: int) -> int:
     return max(1, min(round(_LISTS_PER_SQRT_ROWS * math.sqrt(n_rows)), n_training // _VECTORS_PER_LIST))
 
 
+def next_power_of_two(n: int) -> int:
+    """The smallest power of two that is not smaller; so many dimensions a Hadamard rotation gives.
+
+    >>> next_power_of_two(131), next_power_of_two(256), next_power_of_two(1)
+    (256, 256, 1)
+    """
+    return 1 << (n - 1).bit_length()
+
+
 class Ivf:
     """Approximate squared L2 distances over the rows of the `nprobe` nearest lists.
 
@@ -191,17 +200,13 @@ class Ivf:
     def _recipe_of_rotation(self, dim: int) -> str:
         n_parts = _n_parts(self.code)
         padded_dim = -(-dim // n_parts) * n_parts
-        if self.rotation == "hadamard" and _next_power_of_two(padded_dim) % n_parts:
+        if self.rotation == "hadamard" and next_power_of_two(padded_dim) % n_parts:
             raise ConfigError(
-                f"index ivf: rotation=hadamard gives {_next_power_of_two(padded_dim)} dimensions, which {self.code} "
+                f"index ivf: rotation=hadamard gives {next_power_of_two(padded_dim)} dimensions, which {self.code} "
                 "does not divide; choose a power of two of sub-vectors, or rotation=random"
             )
         rotation = {"none": "", "hadamard": "HR,", "random": f"RR{padded_dim},", "opq": f"OPQ{n_parts},"}
         return f"Pad{padded_dim},{rotation[self.rotation]}"
-
-
-def _next_power_of_two(n: int) -> int:
-    return 1 << (n - 1).bit_length()
 
 
 def _n_parts(code: str) -> int:

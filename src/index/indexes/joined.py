@@ -12,6 +12,7 @@ from jaxtyping import Bool
 from src.errors import ConfigError, IncompatibleParts
 from src.index.background import Hashing
 from src.index.indexes.checks import check_search
+from src.index.indexes.list_merging import Mergeable, are_fitted_the_same, fit_digest_of
 from src.index.indexes.merged_search import merged_search
 from src.index.indexes.removal import KeepsCodes
 from src.interfaces import Codes, Index, Neighbours
@@ -20,24 +21,33 @@ from src.interfaces import Codes, Index, Neighbours
 def joined_index(indexes: Sequence[Index]) -> Index:
     """The rows of all indexes, one after the other.
 
-    Indexes that keep their codes give what one over all rows would give; the first takes in the codes of the others.
-    Of others the answers are merged by distance, so that none is lost that its own index finds.
+    Indexes that keep their codes, or were fitted the same, give what one over all rows would give; the first takes in
+    the codes of the others. The answers of other indexes are merged by distance, so that none is lost that one finds.
 
     Raises:
         IncompatibleParts: indexes whose distances cannot be compared, as each has learned its own bits.
     """
     first, *others = indexes
+    if isinstance(first, KeepsCodes):
+        for other in others:
+            assert isinstance(other, KeepsCodes)
+            first.add(other.codes())
+        return first
+    if isinstance(first, Mergeable) and all(are_fitted_the_same(first, other) for other in others):
+        for other in others:
+            first.merge(other)
+        return first
     if isinstance(first, Hashing):
         raise IncompatibleParts(
             f"index {type(first).__name__} learns its bits anew from every cohort, so the distances of several cannot "
             "be compared; add the slides to one: python build_index.py index_dir=DIR add=slides.csv"
         )
-    if not isinstance(first, KeepsCodes):
-        return Joined(indexes)
-    for other in others:
-        assert isinstance(other, KeepsCodes)
-        first.add(other.codes())
-    return first
+    return Joined(indexes)
+
+
+def can_be_merged(index: Index) -> bool:
+    """Whether one index can take in the rows of others that were fitted the same, so that it can be written."""
+    return isinstance(index, KeepsCodes) or fit_digest_of(index) is not None
 
 
 class Joined:

@@ -18,8 +18,8 @@ def empty_like(lists: Any) -> Any:
 
 def rows_of(lists: Any, number: int) -> Int64[np.ndarray, " row"]:
     """The rows of a list, as they lie there."""
-    rows: np.ndarray = faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number))
-    return rows
+    n_rows = lists.list_size(number)
+    return faiss.rev_swig_ptr(lists.get_ids(number), n_rows) if n_rows else np.zeros(0, np.int64)
 
 
 def codes_of(lists: Any, number: int) -> UInt8[np.ndarray, "row byte"]:

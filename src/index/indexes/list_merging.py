@@ -1,4 +1,4 @@
-"""Inverted lists that were fitted the same become one index, as if one had been given all rows (faiss)."""
+"""Indexes that were fitted the same become one, as if it had been given all rows; how faiss's inverted lists do so."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import hashlib
 from typing import Any, Protocol, runtime_checkable
 
 import faiss
+import numpy as np
 
+from src.index.indexes.list_codes import codes_of, empty_like, fill, rows_of
 from src.interfaces import Index
 
 
@@ -14,8 +16,8 @@ from src.interfaces import Index
 class Mergeable(Protocol):
     """An index that can take in the coded rows of another that was fitted the same."""
 
-    def fit_digest(self) -> str:
-        """Names what was fitted."""
+    def fit_digest(self) -> str | None:
+        """Names what was fitted; None where one part of it cannot be merged."""
         ...
 
     def merge(self, other: Any) -> None:
@@ -25,9 +27,13 @@ class Mergeable(Protocol):
 
 def are_fitted_the_same(first: Index, other: Index) -> bool:
     """Whether the rows of one can be appended to the other as they are coded."""
-    if not isinstance(first, Mergeable) or not isinstance(other, Mergeable):
-        return False
-    return type(first) is type(other) and first.fit_digest() == other.fit_digest()
+    digest = fit_digest_of(first)
+    return digest is not None and type(first) is type(other) and digest == fit_digest_of(other)
+
+
+def fit_digest_of(index: Index) -> str | None:
+    """Names what was fitted; None for an index that cannot be merged."""
+    return index.fit_digest() if isinstance(index, Mergeable) else None
 
 
 def fit_digest(index: Any, ivf: Any) -> str:
@@ -51,14 +57,20 @@ def fit_digest(index: Any, ivf: Any) -> str:
 def append_lists(index: Any, ivf: Any, other: Any) -> None:
     """Put the rows of each list of `other` behind those of the same list of `ivf`, numbered on.
 
+    The lists are written anew, so that merged blocks of a fast scan are filled as those of one index are.
+
     Args:
         index: that takes them, with what stands before its lists.
         ivf: its lists.
         other: lists that stay as they are, which may be mapped.
     """
+    parts = [faiss.downcast_InvertedLists(each.invlists) for each in (ivf, other)]
+    new = empty_like(parts[0])
     for number in range(ivf.nlist):
-        n_rows = other.invlists.list_size(number)
-        if n_rows:
-            rows = faiss.rev_swig_ptr(other.invlists.get_ids(number), n_rows) + ivf.ntotal
-            ivf.invlists.add_entries(number, n_rows, faiss.swig_ptr(rows), other.invlists.get_codes(number))
+        rows = [rows_of(parts[0], number), rows_of(parts[1], number) + ivf.ntotal]
+        if sum(map(len, rows)):
+            codes = [codes_of(part, number) for part, own in zip(parts, rows, strict=True) if len(own)]
+            fill(new, number, np.concatenate(rows), np.concatenate(codes))
+    new.this.disown()
+    ivf.replace_invlists(new, True)
     index.ntotal = ivf.ntotal = ivf.ntotal + other.ntotal

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from src.errors import ConfigError, IncompatibleParts
 from src.index.indexes.checks import check_positive, check_search, checked, sorted_neighbours
+from src.index.indexes.list_merging import Mergeable, fit_digest_of
 from src.index.indexes.removal import remove_rows
 from src.index.indexes.row_stores import RowStore
 from src.interfaces import CodeKind, Codes, Index, Neighbours
@@ -74,6 +75,17 @@ class Rerank:
         self.store.remove(is_removed)  # first, as it can find no room on the disk
         remove_rows(self.base, is_removed)
 
+    def fit_digest(self) -> str | None:
+        """Names what was fitted; None where the base cannot be merged."""
+        of_base = fit_digest_of(self.base)
+        return None if of_base is None else f"{of_base} {self.store.fit_digest()}"
+
+    def merge(self, other: Rerank) -> None:
+        """Append the rows of an index that was fitted the same."""
+        assert isinstance(self.base, Mergeable)
+        self.store.merge(other.store)
+        self.base.merge(other.base)
+
     def save(self, path: Path) -> None:
         """Write the base's files, and the vectors beside them."""
         self.base.save(path)
@@ -83,7 +95,7 @@ class Rerank:
         """Read what `save` wrote; the vectors of a mapped store stay where they are."""
         self.base.load(path)
         self.store.load(path.with_suffix(_VECTORS))
-        self._dim = self.store.take(np.zeros(1, np.int64)).shape[1]
+        self._dim = self.store.take(np.zeros(0, np.int64)).shape[1]
 
     def describe(self) -> dict[str, Any]:
         """What the base became, and what is kept of the vectors."""

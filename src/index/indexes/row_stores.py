@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,6 +41,14 @@ class RowStore(Protocol):
         """Take rows out; the others move up."""
         ...
 
+    def fit_digest(self) -> str:
+        """Names what was fitted."""
+        ...
+
+    def merge(self, other: Any) -> None:
+        """Append the rows of a store of the same kind that was fitted the same."""
+        ...
+
     def save(self, path: Path) -> None:
         """Write one file."""
         ...
@@ -68,7 +77,8 @@ class Float16File:
         self._readers: ThreadPoolExecutor | None = None
 
     def train(self, sample: Float32[np.ndarray, "row dim"]) -> None:
-        """Nothing has to be fitted."""
+        """Nothing has to be fitted; the sample gives the dimension."""
+        self._spool.append(sample[:0])
 
     def append(self, vectors: Float32[np.ndarray, "row dim"]) -> None:
         """Keep vectors, rounded to 11 bits.
@@ -95,6 +105,14 @@ class Float16File:
     def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
         """Write the others to a temporary file, which is mapped until it is saved."""
         self._spool.remove(is_removed)
+
+    def fit_digest(self) -> str:
+        """The same for all, as nothing is fitted."""
+        return ""
+
+    def merge(self, other: Float16File) -> None:
+        """Append the rows of another file."""
+        self._spool.extend(other._spool)
 
     def save(self, path: Path) -> None:
         """Write one .npy file, two bytes per value."""
@@ -126,6 +144,7 @@ class Sq8InMemory:
         """Find the ends of each dimension."""
         self._lowest = sample.min(axis=0)
         self._step = np.maximum((sample.max(axis=0) - self._lowest) / _LEVELS, np.finfo(np.float32).tiny)
+        self._blocks = [np.zeros((0, sample.shape[1]), np.uint8)]
 
     def append(self, vectors: Float32[np.ndarray, "row dim"]) -> None:
         """Keep vectors; what lies outside of the ends is set to them."""
@@ -139,6 +158,14 @@ class Sq8InMemory:
     def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
         """Take rows out; the ends stay."""
         self._blocks = [self._codes[~is_removed]]
+
+    def fit_digest(self) -> str:
+        """Names the ends."""
+        return hashlib.sha256(self._lowest.tobytes() + self._step.tobytes()).hexdigest()[:12]
+
+    def merge(self, other: Sq8InMemory) -> None:
+        """Append the bytes of another."""
+        self._blocks.append(other._codes)
 
     def save(self, path: Path) -> None:
         """Write bytes and ends to one .npz file."""

@@ -33,11 +33,14 @@ class Spool:
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the spool
             kept, self._shape = self.rows if len(self) else rows[:0], (0, rows.shape[1])
-            for start in range(0, len(kept), _ROWS_PER_COPY):
-                self.append(kept[start : start + _ROWS_PER_COPY])
+            self._append_parts(kept)
         self._file.write(np.ascontiguousarray(rows, self.dtype).data)
         self._shape = (self._shape[0] + len(rows), rows.shape[1])
         self._mapped = None
+
+    def extend(self, other: Spool) -> None:
+        """Write the rows of another spool behind those that are there, part by part."""
+        self._append_parts(other.rows)
 
     def remove(self, is_removed: Bool[np.ndarray, " row"]) -> None:
         """Take rows out; the others are written to a file of their own, part by part."""
@@ -83,6 +86,10 @@ class Spool:
 
     def __len__(self) -> int:
         return self._shape[0]
+
+    def _append_parts(self, rows: np.ndarray) -> None:
+        for start in range(0, len(rows), _ROWS_PER_COPY):
+            self.append(rows[start : start + _ROWS_PER_COPY])
 
     def _header(self) -> dict[str, Any]:
         descr = np.lib.format.dtype_to_descr(np.dtype(self.dtype))

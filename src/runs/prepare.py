@@ -26,7 +26,7 @@ from src.data.timed_encoder import TimedEncoder
 from src.errors import FeatureFileError, IncompatibleParts
 from src.index.codes.learned import weights_digest
 from src.index.engine import RetrievalEngine
-from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
+from src.index.folder import Provenance
 from src.index.rankers.fitted import fitted_settings
 from src.index.slide_predictions import predicts
 from src.interfaces import Encoder
@@ -38,6 +38,7 @@ from src.runs.kept_reports import reports_to_keep
 from src.runs.plain import plain
 from src.runs.resumable_build import build_resumably, forget_checkpoint
 from src.runs.shard import asked_shard
+from src.runs.sole_builder import built_with, sole_builder
 
 log = logging.getLogger(__name__)
 
@@ -143,21 +144,22 @@ def prepare_database(cfg: DictConfig, cohort: Cohort, features: Features) -> Dat
     shard = asked_shard(cfg, key)
     if shard is not None:
         folder, key = shard.folder, shard.key
-    built = _built_with(folder)
-    if built.get("key") == key or changes_of(folder):
-        engine.load(folder)
-        seconds = float(built.get("build_s", 0))
-        log.info("index: reused %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
-    else:
-        started = time.perf_counter()
-        part = None if shard is None else shard.begin(engine, features.store)
-        build_resumably(engine, features.store, folder, key, cfg.slides_per_checkpoint, part)
-        if len(texts):
-            engine.keep_reports(texts)
-        seconds = time.perf_counter() - started
-        engine.save(folder, _provenance(cfg, cohort, features, key, seconds))
-        forget_checkpoint(folder)
-        log.info("index: built %s, %d rows in %.1f s", folder, len(engine.rows), seconds)
+    with sole_builder(folder, key):
+        built = built_with(folder)
+        if built.get("key") == key or changes_of(folder):
+            engine.load(folder)
+            seconds = float(built.get("build_s", 0))
+            log.info("index: reused %s, %d rows of %d slides", folder, len(engine.rows), len(engine.rows.slide_ids))
+        else:
+            started = time.perf_counter()
+            part = None if shard is None else shard.begin(engine, features.store)
+            build_resumably(engine, features.store, folder, key, cfg.slides_per_checkpoint, part)
+            if len(texts):
+                engine.keep_reports(texts)
+            seconds = time.perf_counter() - started
+            engine.save(folder, _provenance(cfg, cohort, features, key, seconds))
+            forget_checkpoint(folder)
+            log.info("index: built %s, %d rows in %.1f s", folder, len(engine.rows), seconds)
     engine.use_labels(all_labels(cohort))
     return Database(engine, folder, seconds)
 
@@ -241,13 +243,6 @@ def _index_key(cfg: DictConfig, features: Features, engine: RetrievalEngine, tex
         "features": features.store.digest(),
     }
     return digest({name: value for name, value in shaped_by.items() if value is not None})
-
-
-def _built_with(folder: Path) -> dict[str, Any]:
-    """What the index in `folder` remembers of its making, nothing where there is none."""
-    if not (folder / MANIFEST_FILE).exists():
-        return {}
-    return dict(read_manifest(folder)["config"])
 
 
 def _provenance(cfg: DictConfig, cohort: Cohort, features: Features, key: str, build_s: float) -> Provenance:

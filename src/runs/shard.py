@@ -22,6 +22,7 @@ from src.index.folder import MANIFEST_FILE, Provenance, read_manifest
 from src.index.indexes.joined import can_be_merged
 from src.index.part_name import part_name
 from src.interfaces import FeatureStore
+from src.runs.sole_builder import built_with
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Shard:
         """Others wait meanwhile, and take up what was fitted."""
         folder = shards_folder(self.whole) / _FITTED
         with folder_lock(folder):
-            if _key_of(folder) == self.key_of_whole:
+            if built_with(folder).get("key") == self.key_of_whole:
                 engine.load(folder)
                 log.info("shard %d of %d: fitted by another shard, %s", self.number, self.of, folder)
                 return
@@ -137,7 +138,3 @@ def all_shards(folder: Path) -> list[Path]:
 def whole_key(manifest: Mapping[str, Any]) -> str:
     """The key that the merged index will have."""
     return str(manifest["config"]["key"]).partition(" ")[0]
-
-
-def _key_of(folder: Path) -> str:
-    return read_manifest(folder)["config"]["key"] if (folder / MANIFEST_FILE).exists() else ""

@@ -167,11 +167,12 @@ def test_rows_leave_in_place_and_the_file_is_that_of_faiss(
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "faiss").read_bytes()
 
 
-def test_a_file_of_another_metric_or_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_index_or_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "index.faiss"
-    filled("l2", unit_vectors(0, 9, 5)).save(path)
-    with pytest.raises(IndexMismatch, match="no flat index of metric cosine; rebuild"):
+    faiss.write_index(faiss.IndexHNSWFlat(5, 8), str(path))
+    with pytest.raises(IndexMismatch, match="holds no flat index; rebuild"):
         Flat("cosine").load(path)
+    filled("l2", unit_vectors(0, 9, 5)).save(path)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(IndexMismatch, match="44 values, expected 9 x 5; rebuild"):
         Flat("l2").load(path)

@@ -86,7 +86,7 @@ class Flat:
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote; the caller has checked where the file comes from."""
-        self._vectors = GrowingRows(read_flat(path, self.metric))
+        self._vectors = GrowingRows(read_flat(path))
         self._closeness = None
 
     def describe(self) -> dict[str, Any]:

@@ -28,16 +28,16 @@ def write_flat(path: Path, vectors: Float32[np.ndarray, "row dim"], metric: str)
         file.write(np.ascontiguousarray(vectors).data)
 
 
-def read_flat(path: Path, metric: str) -> Float32[np.ndarray, "row dim"]:
-    """The vectors.
+def read_flat(path: Path) -> Float32[np.ndarray, "row dim"]:
+    """The vectors, whatever the metric that they were kept for, which the manifest tells.
 
     Raises:
-        IndexMismatch: a file of something else, of another metric, or cut short.
+        IndexMismatch: a file of something else, or cut short.
     """
     with path.open("rb") as file:
         header = file.read(_HEADER.size)
-        if len(header) < _HEADER.size or header[:4] != _KINDS[metric][0]:
-            raise IndexMismatch(f"{path}: no flat index of metric {metric}; rebuild it with build_index.py")
+        if len(header) < _HEADER.size or header[:4] not in [name for name, _ in _KINDS.values()]:
+            raise IndexMismatch(f"{path}: holds no flat index; rebuild it with build_index.py")
         _, dim, n_rows, *_ = _HEADER.unpack(header)
         vectors = np.fromfile(file, np.float32)
     if vectors.size != n_rows * dim:

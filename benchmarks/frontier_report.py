@@ -42,7 +42,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """Recall against milliseconds per query, a panel per data set; the area of a dot is bytes per vector."""
     panels = list(table.groupby("data", sort=False))
     figure = Figure(figsize=(5 * len(panels) + 1.6, 4.2), layout="constrained")
-    colours = dict(zip(table["index"].unique(), (*PALETTE, MUTED, *PALETTE), strict=False))
+    colours = dict(zip(table["index"].unique(), (*PALETTE, MUTED, "black", *PALETTE), strict=False))
     for axes, (data, own) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for index, points in own.groupby("index", sort=False):
             line = _frontier(points)

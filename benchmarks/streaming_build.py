@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[200_000, 400_000], help="rounded to 1,000 of a slide")
     parser.add_argument("--training", type=int, default=100_000, help="patches that the index is fitted on")
     parser.add_argument("--nlist", type=int, default=2048)
-    parser.add_argument("--max-beyond-mb", type=float, default=1000)
+    parser.add_argument("--max-beyond-mb", type=float, default=700)
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "histoseek_streaming_build")
     parser.add_argument("--out", type=Path, default=Path("outputs/streaming_build"))
     given = parser.parse_args()

@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 from jaxtyping import Float32, Int64
 
-_MOST_AT_ONCE = 1024  # one level up to here: it finds better centroids, and takes seconds
+_MOST_AT_ONCE = 512  # one level up to here: it finds slightly better centroids, and takes few seconds
 _ITERATIONS = 10
 _ITERATIONS_TOGETHER = 2
 _VECTORS_PER_CENTROID = 64  # that k-means looks at; more of them take longer and find much the same

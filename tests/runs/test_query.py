@@ -63,7 +63,8 @@ def test_images_are_pooled_into_one_query(script: Script, searched: Path) -> Non
     for query, run in ((one, "one"), (f"[{one},{one}]", "twice"), (f"[{one},{other}]", "both")):
         assert ask(script, query, run) == 0
     once, twice, both = (hits(run) for run in ("one", "twice", "both"))
-    pd.testing.assert_frame_equal(once, twice, check_exact=False, atol=1e-5)
+    # One unit in the last place of a distance, 6e-8, moves z by 2e-5.
+    pd.testing.assert_frame_equal(once, twice, check_exact=False, atol=5e-5)
     assert not np.allclose(once["distance"], both["distance"], atol=1e-4)
     patches = pd.read_parquet("both/query_patches.parquet")
     assert patches.groupby("image").size().to_dict() == {str(one): 12, str(other): 12}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from src.index.folder import open_folder
@@ -12,8 +13,10 @@ DATA = ["data=table", "data.kind=regions", "data.label=tissue"]
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Those of the index; the manifest tells when and where it was built."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+    """Those of the index, the table as text; the manifest tells when and where it was built."""
+    table = pd.read_parquet(folder / "rows.parquet").to_csv().encode()
+    names = [path for path in folder.iterdir() if path.name not in ("manifest.json", "rows.parquet")]
+    return {**{path.name: path.read_bytes() for path in names}, "rows": table}
 
 
 @pytest.mark.parametrize("index", ["hnsw_ivfpq", "rerank", "itq_lsh", "flat"])

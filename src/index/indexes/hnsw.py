@@ -13,9 +13,9 @@ import faiss
 import numpy as np
 from jaxtyping import Bool
 
-from src.data.files import written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
+from src.index.indexes.faiss_files import read_faiss, write_faiss
 from src.interfaces import CodeKind, Codes, Neighbours
 from src.models.one_thread import one_thread
 
@@ -87,12 +87,11 @@ class Hnsw:
 
     def save(self, path: Path) -> None:
         """Write one faiss file."""
-        with written_whole(path) as temporary:
-            faiss.write_index(self._faiss, str(temporary))
+        write_faiss(self._faiss, path)
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote; the caller has checked where the file comes from."""
-        self._faiss = faiss.read_index(str(path))
+        self._faiss = read_faiss(path)
 
     def describe(self) -> dict[str, Any]:
         """What the index is, for the manifest."""

@@ -19,6 +19,7 @@ from src.data.files import written_whole
 from src.errors import ConfigError
 from src.interfaces import Rows
 
+_ROWS_AT_ONCE = 1 << 19
 EMPTY_ROWS = Rows((), (), np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
 
 
@@ -93,24 +94,27 @@ class RowsTable:
         return RowsTable(left, self.patch_sizes[kept])
 
     def write(self, path: Path) -> None:
-        """Write the parquet file, whole or not at all."""
-        rows = self.rows
-        width, height = self.patch_sizes[rows.slide_of_row].T
-        table = pa.table(
+        """Write the parquet file, whole or not at all, some rows at a time."""
+        starts = range(0, max(1, len(self.rows)), _ROWS_AT_ONCE)
+        with written_whole(path) as temporary, pq.ParquetWriter(temporary, self._part(0).schema) as writer:
+            for start in starts:
+                writer.write_table(self._part(start))
+
+    def _part(self, start: int) -> pa.Table:
+        rows, own = self.rows, slice(start, start + _ROWS_AT_ONCE)
+        slide, (x, y) = rows.slide_of_row[own], rows.xy[own].T
+        width, height = self.patch_sizes[slide].T
+        return pa.table(
             {
-                "row": np.arange(len(rows)),
-                "slide_id": pa.DictionaryArray.from_arrays(rows.slide_of_row, pa.array(rows.slide_ids, pa.string())),
-                "patient_id": pa.DictionaryArray.from_arrays(
-                    rows.slide_of_row, pa.array(rows.patient_ids, pa.string())
-                ),
-                "x": rows.xy[:, 0],
-                "y": rows.xy[:, 1],
+                "row": np.arange(start, start + len(slide)),
+                "slide_id": pa.DictionaryArray.from_arrays(slide, pa.array(rows.slide_ids, pa.string())),
+                "patient_id": pa.DictionaryArray.from_arrays(slide, pa.array(rows.patient_ids, pa.string())),
+                "x": x,
+                "y": y,
                 "patch_width": width,
                 "patch_height": height,
             }
         )
-        with written_whole(path) as temporary:
-            pq.write_table(table, temporary)
 
     @staticmethod
     def read(path: Path) -> RowsTable:

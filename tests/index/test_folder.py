@@ -52,7 +52,9 @@ def test_manifest_says_what_the_index_is(folder: Path) -> None:
     assert manifest | expected == manifest
 
 
-def test_rows_table_comes_back_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_rows_at_once", [2, 100])
+def test_rows_table_comes_back_as_it_was(tmp_path: Path, n_rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.index.rows_table._ROWS_AT_ONCE", n_rows_at_once)
     slides = [
         IndexedSlide("z", "p1", np.array([[0, 5], [9, 2**40]]), (256, 128)),
         IndexedSlide("a", "p1", np.array([[1, 1]]), (512, 512)),

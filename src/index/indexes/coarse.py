@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64
 _MOST_AT_ONCE = 512  # one level up to here: it finds slightly better centroids, and takes few seconds
 _ITERATIONS = 10
 _ITERATIONS_TOGETHER = 2
-_VECTORS_PER_CENTROID = 64  # that k-means looks at; more of them take longer and find much the same
+VECTORS_PER_CENTROID = 64  # that k-means looks at; more of them take longer and find much the same
 
 
 def fit_centroids(
@@ -61,7 +61,7 @@ def _kmeans(
         n_centroids,
         niter=n_iterations,
         min_points_per_centroid=1,
-        max_points_per_centroid=_VECTORS_PER_CENTROID,
+        max_points_per_centroid=VECTORS_PER_CENTROID,
     )
     kmeans.train(np.ascontiguousarray(vectors), init_centroids=start)
     centroids: np.ndarray = kmeans.centroids

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float32
 
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
-from src.index.indexes.coarse import fit_centroids
+from src.index.indexes.coarse import VECTORS_PER_CENTROID, fit_centroids
 from src.index.indexes.faiss_files import read_faiss, write_faiss
 from src.index.indexes.list_merging import append_lists, fit_digest
 from src.index.indexes.removal import remove_from_lists
@@ -108,10 +108,12 @@ class Ivf:
         """Fit rotation, centroids and code."""
         vectors = checked(sample, self.accepts, None, "ivf")
         nlist = self._fitted_nlist(len(vectors))
-        self._faiss, vectors = self._empty(vectors.shape[1], nlist), _enough(vectors)
+        self._faiss = self._empty(vectors.shape[1], nlist)
         with one_thread():
-            self._ivf.quantizer.add(fit_centroids(_transformed(self._faiss, vectors), nlist))
-            self._faiss.train(vectors)
+            vectors = _transformed(self._faiss, self._looked_at(_enough(vectors)))
+            self._ivf.quantizer.add(fit_centroids(vectors, nlist))
+            self._ivf.train(vectors)
+        self._faiss.is_trained = True
 
     def add(self, codes: Codes) -> None:
         """Append codes, quantised.
@@ -187,6 +189,14 @@ class Ivf:
         if most < self.nlist:
             _log.warning("index ivf: nlist lowered from %d to %d for %d training vectors", self.nlist, most, n_training)
         return min(most, self.nlist)
+
+    def _looked_at(self, vectors: Float32[np.ndarray, "row dim"]) -> Float32[np.ndarray, "fewer dim"]:
+        """As many training vectors as k-means and the code look at, so that the others need not be rotated."""
+        n = max(VECTORS_PER_CENTROID * self._ivf.nlist, self._ivf.train_encoder_num_vectors())
+        if n >= len(vectors) or self.rotation == "opq":
+            return vectors
+        drawn: np.ndarray = vectors[np.sort(np.random.default_rng(0).permutation(len(vectors))[:n])]
+        return drawn
 
     def _empty(self, dim: int, nlist: int) -> Any:
         recipe = f"{self._recipe_of_rotation(dim)}IVF{nlist}_HNSW{self.M},{self.code}"

@@ -14,31 +14,24 @@ import pandas as pd
 from jaxtyping import Bool, Float32
 
 from src.errors import ConfigError, FeatureFileError, IncompatibleParts, IndexMismatch, SlideError
-from src.index.background import (
-    Background,
-    DrawnBackground,
-    background_file,
-    background_in,
-    joined_backgrounds,
-    significance_of_hits,
-)
+from src.index.background import Background, significance_of_hits
 from src.index.codes.fitted import fit_code, fitted_file, load_fitted
 from src.index.codes.learned import expect_weights, weights_digest, weights_file
-from src.index.codes.of_slides import check_summaries, with_places
+from src.index.codes.of_slides import with_places
 from src.index.folder import OpenedFolder, Provenance, Verify, mismatch, open_folder, write_folder
-from src.index.indexes.checks import fits
 from src.index.indexes.finishing import finish
 from src.index.indexes.joined import joined_index
 from src.index.indexes.removal import remove_rows
 from src.index.mosaics.standing import standing_for
-from src.index.part_name import part_name
+from src.index.part_checks import check_parts
 from src.index.rankers.classes import report_unlabelled
 from src.index.rankers.fitted import CodesForRanking, codes_seen, fitted_settings, ranking_file, restore_fitted
 from src.index.removed_slides import check_removal, codes_left
 from src.index.rows_table import EMPTY_ROWS, IndexedSlide, RowsTable, check_distinct
 from src.index.significance import Significance
-from src.index.slide_predictions import SlidePredictions, joined_predictions, predictions_file, predictions_in
-from src.index.slide_reports import SlideReports, joined_reports, reports_file, reports_in
+from src.index.slide_predictions import SlidePredictions
+from src.index.slide_records import SlideRecords, joined_records, records_in
+from src.index.slide_reports import SlideReports
 from src.index.training_sample import Sampling
 from src.index.widening import neighbours_for
 from src.interfaces import Code, Codes, FeatureStore, Index, Mosaic, Ranker, Ranking, SlideFeatures, joined
@@ -78,9 +71,7 @@ class RetrievalEngine:
         official_squared_score: bool = False,
         query_mosaic: Mosaic | None = None,
     ) -> None:
-        _check_kinds(code, index)
-        _check_unit(index, ranking)
-        check_summaries(code, ranking)
+        check_parts(code, index, ranking)
         self.name = name
         self.mosaic = mosaic
         self.code = code
@@ -91,10 +82,7 @@ class RetrievalEngine:
         self.official_squared_score = official_squared_score
         self.query_mosaic = query_mosaic or mosaic
         self.rows = EMPTY_ROWS
-        self.predictions = SlidePredictions()
-        self.reports = SlideReports()
-        self._table: RowsTable | None = None
-        self._background: DrawnBackground | None = None
+        self._records: SlideRecords | None = None
         self._feature_dim = 0
         self._code_dim = 0
 
@@ -120,7 +108,7 @@ class RetrievalEngine:
         for_ranking = CodesForRanking(self.ranking)
         slides = self._add_all(database, database.slide_ids if slide_ids is None else slide_ids, for_ranking, on_slide)
         finish(self.index)
-        self._set_table(RowsTable.of(slides))
+        self._keep(replace(self.records, table=RowsTable.of(slides)))
         for_ranking.fit(self.index, self.rows)
 
     def fit(self, database: FeatureStore) -> None:
@@ -140,13 +128,34 @@ class RetrievalEngine:
         self.index.train(sample)
         self._feature_dim = database.dim
         self._code_dim = _dim_of(sample)
-        self._background = None if self.background is None else self.background.draw(sample, sampled)
-        self._set_table(RowsTable.of([]))
+        background = None if self.background is None else self.background.draw(sample, sampled)
+        self._keep(SlideRecords(background=background))
 
     @property
     def is_fitted(self) -> bool:
         """Whether slides can be added; a loaded engine is."""
-        return self._table is not None
+        return self._records is not None
+
+    @property
+    def records(self) -> SlideRecords:
+        """What is kept of the slides.
+
+        Raises:
+            ConfigError: an engine without a database.
+        """
+        if self._records is None:
+            raise ConfigError(f"engine {self.name}: no database yet, build or load one first")
+        return self._records
+
+    @property
+    def predictions(self) -> SlidePredictions:
+        """What the trained head says of each slide."""
+        return self.records.predictions
+
+    @property
+    def reports(self) -> SlideReports:
+        """What was said of the slides."""
+        return self.records.reports
 
     def add(
         self,
@@ -169,7 +178,7 @@ class RetrievalEngine:
             ConfigError: a slide that is named twice, or a ranking that has to see all codes, which the index does not
                 keep.
         """
-        table, known = self._own_table(), set(self.rows.slide_ids)
+        records, known = self.records, set(self.rows.slide_ids)
         asked = database.slide_ids if slide_ids is None else slide_ids
         new = [slide_id for slide_id in asked if slide_id not in known]
         check_distinct(new)
@@ -178,7 +187,7 @@ class RetrievalEngine:
         for_ranking.add(codes_seen(self.ranking, self.index))
         added = self._add_all(database, new, for_ranking, on_slide)
         if added:
-            self._set_table(RowsTable.joined([table, RowsTable.of(added)]))
+            self._keep(replace(records, table=RowsTable.joined([records.table, RowsTable.of(added)])))
             for_ranking.fit(self.index, self.rows)
         return tuple(slide.slide_id for slide in added)
 
@@ -188,16 +197,14 @@ class RetrievalEngine:
         Raises:
             ConfigError: a slide that is not there, no slide that would be left, or a part that cannot let slides go.
         """
-        table, rows = self._own_table(), self.rows
+        records, rows = self.records, self.rows
         check_removal(slide_ids, rows)
         is_removed = np.isin(np.array(rows.slide_ids), list(slide_ids))
         is_removed_row = is_removed[rows.slide_of_row]
         seen = codes_seen(self.ranking, self.index)
-        self._background = None if self._background is None else self._background.without(slide_ids)
+        left_records = records.without(slide_ids)
         remove_rows(self.index, is_removed_row)
-        self._set_table(table.without(is_removed))
-        self.predictions = self.predictions.without(slide_ids)
-        self.reports = self.reports.without(slide_ids)
+        self._keep(left_records)
         left = None if seen is None else codes_left(seen, is_removed_row, is_removed)
         for_ranking = CodesForRanking(self.ranking)
         for_ranking.add(left)
@@ -214,15 +221,12 @@ class RetrievalEngine:
             ConfigError: a slide that two of them have.
         """
         engines = [self, *others]
-        table = RowsTable.joined([engine._own_table() for engine in engines])
+        records = joined_records([engine.records for engine in engines])
         for_ranking = CodesForRanking(self.ranking)
         for engine in engines:
             for_ranking.add(codes_seen(engine.ranking, engine.index))
         self.index = joined_index([engine.index for engine in engines])
-        self._background = joined_backgrounds([engine._background for engine in engines])
-        self.predictions = joined_predictions([engine.predictions for engine in engines])
-        self.reports = joined_reports([engine.reports for engine in engines])
-        self._set_table(table)
+        self._keep(records)
         for_ranking.fit(self.index, self.rows)
 
     def search(self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None = None) -> Ranking:
@@ -255,7 +259,7 @@ class RetrievalEngine:
         kept = texts[texts.index.isin(self.rows.slide_ids)]
         if not len(kept):
             raise ConfigError(f"engine {self.name}: none of the {len(texts)} reports is of a slide of its database")
-        self.reports = SlideReports.of(kept, self.code)
+        self._records = replace(self.records, reports=SlideReports.of(kept, self.code))
 
     def search_reports(
         self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None = None
@@ -276,10 +280,11 @@ class RetrievalEngine:
             query: what was searched for.
             ranking: what `search` answered.
         """
-        if self._background is None:
+        background = self.records.background
+        if background is None:
             return None
-        codes, drawn = self.query_codes(query), self._background.codes
-        return significance_of_hits(codes, drawn, ranking, self.index, self.official_squared_score)
+        codes = self.query_codes(query)
+        return significance_of_hits(codes, background.codes, ranking, self.index, self.official_squared_score)
 
     def save(self, folder: Path, provenance: Provenance | None = None) -> None:
         """Write the index folder, whole or not at all.
@@ -291,11 +296,10 @@ class RetrievalEngine:
         Raises:
             ConfigError: an engine without a database.
         """
-        table = self._own_table()
+        records = self.records
         entries = self._entries() | asdict(provenance or Provenance())
-        more = background_file(self._background) | weights_file(self.code) | fitted_file(self.code)
-        more |= ranking_file(self.ranking) | predictions_file(self.predictions) | reports_file(self.reports)
-        write_folder(folder, self.index, table, entries, more)
+        more = records.files() | weights_file(self.code) | fitted_file(self.code) | ranking_file(self.ranking)
+        write_folder(folder, self.index, records.table, entries, more)
 
     def load(self, folder: Path, expected: Provenance | None = None, verify: Verify = "full") -> None:
         """Read an index folder after checking it.
@@ -317,11 +321,8 @@ class RetrievalEngine:
         self._load_index(opened)
         self._feature_dim = opened.manifest["feature_dim"]
         self._code_dim = opened.manifest["dim"]
-        self._background = background_in(opened, self._code_dim if self.code.kind != "float" else 0)
-        self._set_table(opened.table)
+        self._keep(records_in(opened, self._code_dim if self.code.kind != "float" else 0))
         restore_fitted(self.ranking, opened)
-        self.predictions = predictions_in(opened)
-        self.reports = reports_in(opened)
 
     def use_labels(self, labels: Mapping[str, pd.Series]) -> None:
         """Hand the database's labels to rankings that weigh them; slides that such a ranking cannot name are counted.
@@ -350,9 +351,9 @@ class RetrievalEngine:
 
     def patch_size_of(self, slide_id: str) -> tuple[int, int]:
         """Width and height of the indexed patches of a slide, level-0 pixels."""
-        if self._table is None or slide_id not in self.rows.slide_ids:
+        if slide_id not in self.rows.slide_ids:
             raise ConfigError(f"engine {self.name}: {slide_id} is not in its database")
-        width, height = self._table.patch_sizes[self.rows.slide_ids.index(slide_id)].tolist()
+        width, height = self.records.table.patch_sizes[self.rows.slide_ids.index(slide_id)].tolist()
         return width, height
 
     def _sample(self, database: FeatureStore) -> tuple[Codes, list[str]]:
@@ -394,22 +395,17 @@ class RetrievalEngine:
         self._code_dim = _dim_of(codes)
         return IndexedSlide(slide.slide_id, patient_id, slide.coords[kept[places]], slide.patch_size_level0)
 
-    def _own_table(self) -> RowsTable:
-        if self._table is None:
-            raise ConfigError(f"engine {self.name}: no database yet, build or load one first")
-        return self._table
-
-    def _set_table(self, table: RowsTable) -> None:
-        self._table = table
-        self.rows = table.rows
+    def _keep(self, records: SlideRecords) -> None:
+        self._records = records
+        self.rows = records.table.rows
 
     def _check_query(self, query: SlideFeatures, k: int, is_excluded: Bool[np.ndarray, " row"] | None) -> None:
-        self._own_table()
+        n_rows = len(self.records.table.rows)
         if k < 1:
             raise ConfigError(f"engine {self.name}: k is {k}, expected at least 1")
-        if is_excluded is not None and len(is_excluded) != len(self.rows):
+        if is_excluded is not None and len(is_excluded) != n_rows:
             raise ConfigError(
-                f"engine {self.name}: the exclusion mask has {len(is_excluded)} rows, the database has {len(self.rows)}"
+                f"engine {self.name}: the exclusion mask has {len(is_excluded)} rows, the database has {n_rows}"
             )
         if len(query.features) == 0:
             raise SlideError(f"{query.slide_id}: no patches to search with; check its tissue and its size")
@@ -459,22 +455,6 @@ def _encoded(
         return encode(features)
     except (FeatureFileError, IncompatibleParts) as error:
         raise type(error)(f"{slide_id}: {error}") from None
-
-
-def _check_kinds(code: Code, index: Index) -> None:
-    if not fits(code.kind, index.accepts):
-        raise IncompatibleParts(
-            f"index {part_name(index)} takes {index.accepts} codes, code {part_name(code)} gives {code.kind} ones; "
-            f"choose a code= that gives {index.accepts} codes or an index= that takes {code.kind} ones"
-        )
-
-
-def _check_unit(index: Index, ranking: Ranker) -> None:
-    if ranking.distance_unit not in (None, index.distance_unit):
-        raise IncompatibleParts(
-            f"ranking {part_name(ranking)} judges distances in {ranking.distance_unit}, index {part_name(index)} "
-            f"states {index.distance_unit}; choose another ranking= or index="
-        )
 
 
 def _label(value: Any) -> str | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_z_and_p_of_a_search_are_those_of_here(golden_dir: Path, official: bool,
         parts = (AllPatches(), Raw(), Flat("l2"), Patches(1), SAMPLE)
         engine = RetrievalEngine("e", *parts, DRAW, official)
         engine.build(store)
-        engine._background = DrawnBackground(Codes(recorded["background"]))
+        engine._records = replace(engine.records, background=DrawnBackground(Codes(recorded["background"])))
         asked = slide_of("q", recorded["query"])
         ranking = engine.search(asked, len(recorded["top_index"]))
         found = engine.significance_of(asked, ranking)

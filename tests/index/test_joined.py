@@ -81,11 +81,11 @@ def test_backgrounds_are_joined() -> None:
     engine, other = living_engine(), living_engine()
     engine.build(MemoryStore(slides[:3]))
     other.build(MemoryStore(slides[3:]))
-    assert engine._background is not None
-    assert other._background is not None
-    expected = np.concatenate([engine._background.codes.values, other._background.codes.values])
+    assert engine.records.background is not None
+    assert other.records.background is not None
+    expected = np.concatenate([engine.records.background.codes.values, other.records.background.codes.values])
     engine.join([other])
-    np.testing.assert_array_equal(engine._background.codes.values, expected)
+    np.testing.assert_array_equal(engine.records.background.codes.values, expected)
     engine.remove(["s001", "s005"])
-    assert engine._background.slides is not None
-    assert set(engine._background.slides.tolist()) == {b"s000", b"s002", b"s003", b"s004", b"s006"}
+    assert engine.records.background.slides is not None
+    assert set(engine.records.background.slides.tolist()) == {b"s000", b"s002", b"s003", b"s004", b"s006"}

@@ -173,11 +173,11 @@ def test_who_reads_after_a_writer_was_killed_between_the_renames_finds_the_old_i
 def test_the_background_loses_the_codes_of_removed_slides_only() -> None:
     store, engine = random_database(0, SIZES), living_engine()
     engine.build(store)
-    before = engine._background
+    before = engine.records.background
     assert before is not None
     assert before.slides is not None
     engine.remove(["s000", "s003"])
-    after = engine._background
+    after = engine.records.background
     assert after is not None
     kept = ~np.isin(before.slides, [b"s000", b"s003"])
     assert 0 < kept.sum() < len(kept)

@@ -197,5 +197,5 @@ def _assert_consistent(engine: RetrievalEngine, keeps_all: RetrievalEngine, gone
     is_left = ~np.isin(np.array(keeps_all.rows.slide_ids), list(gone))[keeps_all.rows.slide_of_row]
     np.testing.assert_array_equal(engine.rows.xy, keeps_all.rows.xy[is_left])
     assert len(engine.index) == len(engine.rows) == is_left.sum()
-    if engine._background is not None and engine._background.slides is not None:
-        assert not set(engine._background.slides.tolist()) & {slide_id.encode() for slide_id in gone}
+    if engine.records.background is not None and engine.records.background.slides is not None:
+        assert not set(engine.records.background.slides.tolist()) & {slide_id.encode() for slide_id in gone}

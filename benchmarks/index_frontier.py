@@ -43,7 +43,7 @@ _MARGIN = 0.01  # of the tuning queries, above the target: about the standard er
 _N_TRAINING = 100_000
 _N_QUERIES = 200
 _ROUNDS = 3  # of both sets of queries, in turn
-_PASSES = 5  # after each
+_QUERIES_PER_PASS = 10  # exact searches between plain passes, as what memory gives varies from second to second
 _BASE_LISTS = 256  # of about 10^5 real vectors: more would cost memory that HERE's index does not have
 
 Vectors = Float32[np.ndarray, "row dim"]
@@ -66,7 +66,10 @@ def compare(
     reporting: ExactNearest,
     pass_ms: Callable[[], float] | None = None,
 ) -> pd.DataFrame:
-    """Every setting of every index, and which one of each is chosen by the tuning queries."""
+    """Every setting of every index, and which one of each is chosen by the tuning queries.
+
+    `pass_ms` measures a plain pass over the vectors, and is called in turn with exact searches.
+    """
     _finish(built)
     cases = [(each, setting) for each in built for setting in each.system.settings]
     tuned: list[list[tuple[float, float]]] = []
@@ -74,8 +77,12 @@ def compare(
     passes_ms: list[float] = []
     for n, (asked, results) in enumerate(_ROUNDS * ((tuning, tuned), (reporting, reported))):
         turn = tracked(cases, f"{data}, turn {n + 1} of {2 * _ROUNDS}")
-        results.append([_measured(each.index, setting, asked) for each, setting in turn])
-        passes_ms += [] if pass_ms is None else [pass_ms() for _ in range(_PASSES)]
+        measured = [
+            _measured(each.index, setting, asked, pass_ms if each.system.name == FLAT else None)
+            for each, setting in turn
+        ]
+        results.append([(recall, query_ms) for recall, query_ms, _ in measured])
+        passes_ms += [ms for _, _, own in measured for ms in own]
     sizes = {each.system.name: _bytes_per_vector(each) for each in tracked(built, f"{data}, sizes")}
     table = pd.DataFrame(
         {
@@ -172,15 +179,19 @@ def _finish(built: list[Built]) -> None:
         each.build_s += time.process_time() - started
 
 
-def _measured(index: Index, setting: Setting, asked: ExactNearest) -> tuple[float, float]:
-    """Recall at 10, and the median of milliseconds per query, one query at a time."""
+def _measured(
+    index: Index, setting: Setting, asked: ExactNearest, pass_ms: Callable[[], float] | None
+) -> tuple[float, float, list[float]]:
+    """Recall at 10, the median of milliseconds per query, one query at a time, and those of passes between them."""
     apply(index, setting)
-    found, times_ms = [], []
-    for query in asked.queries:
+    found, times_ms, passes_ms = [], [], []
+    for n, query in enumerate(asked.queries):
         codes, started = Codes(query[None]), time.process_time()
         found.append(index.search(codes, K).rows[0])
         times_ms.append(1000 * (time.process_time() - started))
-    return asked.recall(np.stack(found)), float(np.median(times_ms))
+        if pass_ms is not None and n % _QUERIES_PER_PASS == 0:
+            passes_ms.append(pass_ms())
+    return asked.recall(np.stack(found)), float(np.median(times_ms)), passes_ms
 
 
 def _is_chosen(table: pd.DataFrame) -> pd.Series:

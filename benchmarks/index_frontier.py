@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="HERE101's folder png; left out: no real vectors")
     parser.add_argument("--weights", type=Path, help="MobileNetV2 with timm's key names")
     parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 400_000], help="of the mixture")
-    parser.add_argument("--lists", type=int, default=2048, help="of the mixture, for all but HERE's index")
+    parser.add_argument("--lists", type=int, default=1536, help="of the mixture, for all but HERE's index")
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     parser.add_argument("--out", type=Path, default=Path("outputs/index_frontier"))
     given = parser.parse_args()

@@ -6,9 +6,11 @@ import pytest
 
 from benchmarks.frontier_report import draw, markdown, verdicts
 from benchmarks.frontier_systems import FLAT, HERE, HNSWLIB, OURS, RABITQ, apply, systems
-from benchmarks.index_frontier import _is_chosen
+from benchmarks.index_frontier import _is_chosen, _measured
 from benchmarks.loaded_memory import anonymous_bytes, loaded_bytes
 from benchmarks.mixture import mixture_vectors
+from src.index.indexes.exact_nearest import ExactNearest
+from src.index.indexes.flat import Flat
 from src.index.indexes.rerank import Rerank
 from src.interfaces import Codes
 
@@ -53,6 +55,15 @@ def test_verdicts_are_ratios_of_the_chosen_settings(table: pd.DataFrame) -> None
     assert "against hnswlib (ef_search 9, recall 0.930): 1/1.0 of its bytes (1/1.0 resident), 2.00x time" in text
     assert "exact search takes 3.00 ms, a plain pass over the vectors 2.00 ms: 1.50x" in text
     assert f"{OURS} (nprobe 4), 10 to 40 rows: 1.50x time per query" in text
+
+
+def test_plain_passes_are_timed_between_exact_searches() -> None:
+    vectors, index = next(mixture_vectors(60, 1)), Flat("l2")
+    index.add(Codes(vectors))
+    asked = ExactNearest(vectors[:25], 10)
+    asked.add(vectors)
+    assert _measured(index, {}, asked, lambda: 7.0)[::2] == (1.0, [7.0, 7.0, 7.0])
+    assert _measured(index, {}, asked, None)[::2] == (1.0, [])
 
 
 def test_every_data_set_has_a_panel_and_every_setting_a_line(table: pd.DataFrame) -> None:

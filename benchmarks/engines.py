@@ -21,6 +21,7 @@ import pandas as pd
 
 from benchmarks.engine_measurement import ENGINES, Measurement, measured
 from benchmarks.engine_slides import Slides, drawn
+from benchmarks.markdown import markdown_table
 from src.data.files import write_text
 from src.data.progress import tracked
 
@@ -75,8 +76,7 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
 def markdown(table: pd.DataFrame) -> str:
     """The table for people."""
     shown = {title: [_cell(value, spec) for value in table[name]] for name, (title, spec) in _COLUMNS.items()}
-    lines = [list(shown), ["---", *["---:"] * (len(shown) - 1)], *zip(*shown.values(), strict=True)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(list(shown), zip(*shown.values(), strict=True), n_words=1) + "\n"
 
 
 def main() -> None:

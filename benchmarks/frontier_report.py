@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks.frontier_systems import FLAT, HALF, HERE, HNSWLIB, OURS, RABITQ
+from benchmarks.markdown import markdown_table
 from src.eval.figures import MUTED, PALETTE, RULE
 
 _COLUMNS = {
@@ -24,8 +25,7 @@ _COLUMNS = {
 def markdown(table: pd.DataFrame) -> str:
     """Rows as a Markdown table."""
     shown = [[form.format(row[name]) for name, form in _COLUMNS.items()] for row in table.to_dict("records")]
-    lines = [list(_COLUMNS), ["---", "---", "---", *["---:"] * (len(_COLUMNS) - 3)], *shown]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(list(_COLUMNS), shown, n_words=3)
 
 
 def verdicts(table: pd.DataFrame) -> list[str]:

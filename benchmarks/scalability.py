@@ -20,6 +20,7 @@ import pandas as pd
 from jaxtyping import Float32
 from matplotlib.figure import Figure
 
+from benchmarks.markdown import markdown_table
 from src.data.files import write_text
 from src.data.progress import tracked
 from src.eval.figures import MUTED, PALETTE, RULE, save
@@ -171,8 +172,7 @@ def _markdown(table: pd.DataFrame) -> str:
         shown["query_p95_ms"] = table["query_p95_ms"].map("{:,.2f}".format)
     columns = ["index", "n_rows", "size_MB", "bytes_per_row", "build_s", "query_median_ms", "query_p95_ms"]
     columns = [column for column in columns if column in shown]
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *shown[columns].to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return markdown_table(columns, shown[columns].astype(str).to_numpy().tolist(), n_words=1)
 
 
 if __name__ == "__main__":

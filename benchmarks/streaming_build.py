@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks import mixture
 from benchmarks.frontier_systems import OURS
 from benchmarks.loaded_memory import anonymous_bytes, held_bytes, in_fresh_process, loaded_bytes
+from benchmarks.markdown import markdown_table
 from benchmarks.mixture import mixture_vectors
 from src.data.cohorts.table import table_cohort
 from src.data.feature_files import PatchGeometry, write_features
@@ -172,8 +173,7 @@ def faults(table: pd.DataFrame, max_beyond_mb: float) -> list[str]:
 def markdown(table: pd.DataFrame) -> str:
     """Builds as a Markdown table."""
     shown = [[f"{value:.0f}" for value in row] for row in table.to_numpy(float)]
-    lines = [[str(name) for name in table], ["---:"] * table.shape[1], *shown]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table([str(name) for name in table], shown, n_words=0)
 
 
 def main() -> None:

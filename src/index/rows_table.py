@@ -20,6 +20,15 @@ from src.errors import ConfigError
 from src.interfaces import Rows
 
 _ROWS_AT_ONCE = 1 << 19
+_NAME = pa.dictionary(pa.int64(), pa.string())
+_SCHEMA = pa.schema(
+    {
+        "row": pa.int64(),
+        "slide_id": _NAME,
+        "patient_id": _NAME,
+        **dict.fromkeys(("x", "y", "patch_width", "patch_height"), pa.int64()),
+    }
+)
 EMPTY_ROWS = Rows((), (), np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
 
 
@@ -95,9 +104,8 @@ class RowsTable:
 
     def write(self, path: Path) -> None:
         """Write the parquet file, whole or not at all, some rows at a time."""
-        starts = range(0, max(1, len(self.rows)), _ROWS_AT_ONCE)
-        with written_whole(path) as temporary, pq.ParquetWriter(temporary, self._part(0).schema) as writer:
-            for start in starts:
+        with written_whole(path) as temporary, pq.ParquetWriter(temporary, _SCHEMA) as writer:
+            for start in range(0, len(self.rows), _ROWS_AT_ONCE):
                 writer.write_table(self._part(start))
 
     def _part(self, start: int) -> pa.Table:
@@ -113,7 +121,8 @@ class RowsTable:
                 "y": y,
                 "patch_width": width,
                 "patch_height": height,
-            }
+            },
+            schema=_SCHEMA,
         )
 
     @staticmethod

@@ -49,8 +49,12 @@ def digest(value: Mapping[str, Any]) -> str:
     >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     True
     """
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return bytes_digest(json.dumps(value, sort_keys=True, default=str).encode())
+
+
+def bytes_digest(content: bytes) -> str:
+    """Twelve hexadecimal digits that name bytes."""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def sha256_of(path: Path) -> str:
@@ -66,7 +70,7 @@ def slide_digest(path: Path) -> str:
         head = file.read(_MIB)
         file.seek(max(0, size - _MIB))
         tail = file.read(_MIB)
-    return hashlib.sha256(f"{size}".encode() + head + tail).hexdigest()[:12]
+    return bytes_digest(f"{size}".encode() + head + tail)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -18,7 +18,7 @@ from jaxtyping import Bool
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
 from src.index.indexes.faiss_files import read_faiss, write_faiss
-from src.index.indexes.list_merging import append_lists, fit_digest
+from src.index.indexes.merging import append_lists, fit_digest
 from src.index.indexes.removal import remove_from_lists
 from src.interfaces import CodeKind, Codes, Neighbours
 

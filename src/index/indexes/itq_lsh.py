@@ -6,7 +6,6 @@ and IndexBinaryFlat. Differs from it: both are kept in one .npz file, because a 
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import faiss
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from src.data.files import written_whole
+from src.data.files import bytes_digest, written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_search, checked, selector, sorted_neighbours
 from src.index.indexes.removal import remove_from_array
@@ -73,7 +72,7 @@ class ItqLsh:
 
     def fit_digest(self) -> str:
         """Names the rotation."""
-        return hashlib.sha256(faiss.serialize_index(self._binariser).tobytes()).hexdigest()[:12]
+        return bytes_digest(faiss.serialize_index(self._binariser).tobytes())
 
     def merge(self, other: ItqLsh) -> None:
         """Append the signs of an index of the same rotation."""

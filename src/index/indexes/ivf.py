@@ -21,7 +21,7 @@ from src.errors import ConfigError
 from src.index.indexes.checks import check_positive, check_search, checked, selector, sorted_neighbours
 from src.index.indexes.coarse import VECTORS_PER_CENTROID, fit_centroids
 from src.index.indexes.faiss_files import read_faiss, write_faiss
-from src.index.indexes.list_merging import append_lists, fit_digest
+from src.index.indexes.merging import append_lists, fit_digest
 from src.index.indexes.removal import remove_from_lists
 from src.interfaces import CodeKind, Codes, Neighbours
 from src.models.one_thread import one_thread
@@ -92,7 +92,9 @@ class Ivf:
         if not _CODES.fullmatch(code):
             raise ConfigError(f"index ivf: code is {code!r}, expected Flat, SQ8, PQ32x8, PQ64x4fs, RaBitQfs or alike")
         if rotation not in _ROTATIONS or (rotation == "opq" and not code.startswith("PQ")):
-            raise ConfigError(f"index ivf: rotation is {rotation!r} for {code}, expected none, random, or opq for a PQ")
+            raise ConfigError(
+                f"index ivf: rotation is {rotation!r} for {code}, expected none, hadamard, random, or opq for a PQ"
+            )
         self.code = code
         self.rotation = rotation
         self.nlist = nlist

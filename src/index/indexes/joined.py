@@ -12,8 +12,8 @@ from jaxtyping import Bool
 from src.errors import ConfigError, IncompatibleParts
 from src.index.background import Hashing
 from src.index.indexes.checks import check_search
-from src.index.indexes.list_merging import Mergeable, are_fitted_the_same, fit_digest_of
 from src.index.indexes.merged_search import merged_search
+from src.index.indexes.merging import Mergeable, are_fitted_the_same, fit_digest_of
 from src.index.indexes.removal import KeepsCodes
 from src.interfaces import Codes, Index, Neighbours
 

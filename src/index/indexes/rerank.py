@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from src.errors import ConfigError, IncompatibleParts
 from src.index.indexes.checks import check_positive, check_search, checked, sorted_neighbours
-from src.index.indexes.list_merging import Mergeable, fit_digest_of
+from src.index.indexes.merging import Mergeable, fit_digest_of
 from src.index.indexes.removal import remove_rows
 from src.index.indexes.row_stores import RowStore
 from src.interfaces import CodeKind, Codes, Index, Neighbours

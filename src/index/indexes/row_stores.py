@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float16, Float32, Int64
 
-from src.data.files import written_whole
+from src.data.files import bytes_digest, written_whole
 from src.errors import ConfigError
 from src.index.indexes.checks import check_positive
 from src.index.indexes.spool import Spool
@@ -161,7 +160,7 @@ class Sq8InMemory:
 
     def fit_digest(self) -> str:
         """Names the ends."""
-        return hashlib.sha256(self._lowest.tobytes() + self._step.tobytes()).hexdigest()[:12]
+        return bytes_digest(self._lowest.tobytes() + self._step.tobytes())
 
     def merge(self, other: Sq8InMemory) -> None:
         """Append the bytes of another."""

@@ -7,7 +7,7 @@ import pytest
 
 from src.index.indexes.hnsw_ivfpq import HnswIvfPq
 from src.index.indexes.ivf import Ivf
-from src.index.indexes.list_merging import are_fitted_the_same
+from src.index.indexes.merging import are_fitted_the_same
 from src.interfaces import Codes
 from tests.index.databases import unit_vectors
 from tests.index.test_ivf import SETTINGS

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Protocol, runtime_checkable
 
 import faiss
 import numpy as np
 
+from src.data.files import bytes_digest
 from src.index.indexes.list_codes import codes_of, empty_like, fill, rows_of
 from src.interfaces import Index
 
@@ -48,7 +48,7 @@ def fit_digest(index: Any, ivf: Any) -> str:
     ivf.invlists, ivf.own_invlists = empty, False
     index.ntotal = ivf.ntotal = 0
     try:
-        return hashlib.sha256(faiss.serialize_index(index).tobytes()).hexdigest()[:12]
+        return bytes_digest(faiss.serialize_index(index).tobytes())
     finally:
         ivf.invlists, ivf.own_invlists = lists, True
         index.ntotal = ivf.ntotal = n_rows
